@@ -1,0 +1,112 @@
+"""The raw store: one stored zip a data set, the same bytes for the same files, with an index of its images."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import pandas as pd
+
+from brain_tumor.errors import UserError
+
+INDEX = "index.csv"
+COLUMNS = ["path", "label", "split", "patient", "mask", "plane", "sha256"]
+
+
+class RawImage(NamedTuple):
+    """One image file, untouched, and what its source says of it ('' where it says nothing)."""
+
+    path: str
+    content: bytes
+    label: str
+    split: str = ""
+    patient: str = ""
+    plane: str = ""
+    mask: bytes | None = None
+
+
+def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
+    """Write a raw archive and return its index, one row an image, sorted by path.
+
+    Members are stored, not compressed (images are compressed already, and DVC hashes what it stores), with
+    a fixed date and mode; masks go under `masks/` by the path of their image.
+    """
+    rows = []
+    # Images come one at a time, in any order: spool them, then copy in sorted order.
+    spool: dict[str, bytes] = {}
+    for image in images:
+        mask = f"masks/{image.path}" if image.mask is not None else ""
+        if image.path in spool or image.path == INDEX:
+            raise UserError(f"{image.path} occurs twice: file names of a data set must differ")
+        spool[image.path] = image.content
+        if image.mask is not None:
+            spool[mask] = image.mask
+        digest = hashlib.sha256(image.content).hexdigest()
+        rows.append((image.path, image.label, image.split, image.patient, mask, image.plane, digest))
+    index = pd.DataFrame(rows, columns=COLUMNS, dtype=str).sort_values("path", ignore_index=True)
+    spool[INDEX] = index.to_csv(index=False, lineterminator="\n").encode()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(spool):
+            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            member.external_attr = 0o644 << 16
+            member.create_system = 3
+            archive.writestr(member, spool.pop(name))
+    return index
+
+
+class RawArchive:
+    """Read access to a raw archive: `index` is its table, `read(path)` a member's bytes."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._zip = zipfile.ZipFile(path)
+        self.index = pd.read_csv(io.BytesIO(self._zip.read(INDEX)), dtype=str, keep_default_na=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of one member."""
+        return self._zip.read(path)
+
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield path and bytes of every image, in the order of the index."""
+        for path in self.index["path"]:
+            yield path, self.read(path)
+
+
+def fingerprint(index: pd.DataFrame) -> str:
+    """SHA-256 over the sorted contents, labels and published splits: blind to file names and their order."""
+    lines = sorted(index["sha256"] + " " + index["label"] + " " + index["split"])
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def class_counts(index: pd.DataFrame) -> dict[str, int]:
+    """Number of images by label, or by `split/label` where the source has published splits."""
+    keys = (index["split"] + "/" + index["label"]).str.lstrip("/")
+    return {str(key): int(count) for key, count in keys.value_counts().sort_index().items()}
+
+
+def check_expected(index: pd.DataFrame, counts: Mapping[str, int], expected: str, source: str) -> None:
+    """Raise a UserError that shows both sides unless class counts and fingerprint are as expected.
+
+    An empty `counts` or `expected` is not checked: a new data set starts with neither.
+    """
+    found_counts, found = class_counts(index), fingerprint(index)
+    if counts and dict(counts) != found_counts:
+        raise UserError(
+            f"{source} does not hold what params.yaml expects.\n  expected {dict(sorted(counts.items()))}\n"
+            f"  found    {found_counts}\nGet the version named in params.yaml, or change `expect` if you mean it."
+        )
+    if expected and expected != found:
+        raise UserError(
+            f"{source} has the expected number of images, but other contents.\n  expected fingerprint {expected}\n"
+            f"  found                {found}\nGet the version named in params.yaml, or change `expect` if you mean it."
+        )

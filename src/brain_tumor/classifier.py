@@ -1,0 +1,138 @@
+"""The model as the pipeline uses it: gray pixels in, class probabilities out; and its folder on disk."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from timm import create_model
+from torch import Tensor, nn
+
+from brain_tumor.enhance import EnhanceParams
+from brain_tumor.errors import UserError
+from brain_tumor.params import Block
+
+Head = Literal["softmax", "sigmoid"]
+
+
+class ModelCard(Block):
+    """`model.json`: all that is needed to use the weights beside it.
+
+    Attributes:
+        classes: in the order of the probabilities.
+        head: `softmax` has a logit a class; `sigmoid` one logit, for the first class.
+        mean, std: of the backbone, by color channel, on values 0 to 1.
+        data: fingerprint of the training data; code: fingerprint of the training code.
+    """
+
+    recipe: str
+    dataset: str
+    generated_data: bool
+    classes: tuple[str, ...]
+    architecture: str
+    head: Head
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pretrained: str
+    enhance: EnhanceParams
+    data: str
+    code: dict[str, str]
+    versions: dict[str, str]
+
+
+class Classifier(nn.Module):
+    """A timm backbone behind its own normalization.
+
+    Gray input goes through timm's one-channel adaption of the stem where the normalization is the same for
+    every channel, which is exact; else the gray channel is repeated three times.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        num_classes: int,
+        head: Head,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        size: int,
+        weights: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.head: Head = head
+        gray = len(set(mean)) == len(set(std)) == 1
+        channels = 1 if gray else 3
+        options: dict[str, Any] = {"img_size": size} if architecture.startswith(("vit_", "deit", "beit")) else {}
+        if weights is not None:
+            # timm adapts stem and head of a local file as it does with its own downloads.
+            options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+        num_logits = num_classes if head == "softmax" else 1
+        if head == "sigmoid" and num_classes != 2:
+            raise UserError(f"head: sigmoid has one logit, for two classes; the recipe has {num_classes}")
+        self.backbone = create_model(architecture, num_classes=num_logits, in_chans=channels, **options)
+        self.register_buffer("mean", torch.tensor(mean[:channels]).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std[:channels]).view(1, -1, 1, 1), persistent=False)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """(N, 1, H, W) gray values, 0 to 1 → the backbone's (N, 1 or 3, H, W) input."""
+        normalized: Tensor = (x - self.get_buffer("mean")) / self.get_buffer("std")
+        return normalized
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1, H, W) gray values, 0 to 1 → (N, classes) logits, or (N, 1) with the sigmoid head."""
+        logits: Tensor = self.backbone(self.normalize(x))
+        return logits
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits → (N, classes) probabilities."""
+        if self.head == "softmax":
+            return logits.softmax(-1)
+        first = logits.sigmoid()
+        return torch.cat([first, 1 - first], -1)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Logits → (N, classes) class scores before softmax or sigmoid, for explanations."""
+        return logits if self.head == "softmax" else torch.cat([logits, -logits], -1)
+
+
+def to_unit(images: Tensor, device: torch.device) -> Tensor:
+    """(N, H, W) uint8 → (N, 1, H, W) float32, 0 to 1, on the device, channels last."""
+    x = images.to(device).unsqueeze(1).float() / 255
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def save(folder: Path, model: Classifier, card: ModelCard) -> None:
+    """Write model.safetensors and model.json into an existing folder."""
+    state = {name: tensor.contiguous().cpu() for name, tensor in model.backbone.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path, device: torch.device) -> tuple[Classifier, ModelCard]:
+    """Read a model folder; the model is in evaluation mode.
+
+    Raises:
+        UserError: missing, damaged or unfitting files.
+    """
+    try:
+        card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
+        model = Classifier(card.architecture, len(card.classes), card.head, card.mean, card.std, card.enhance.size)
+        model.backbone.load_state_dict(load_file(folder / "model.safetensors"))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or folder} is missing: {folder} is no trained model") from None
+    except ValidationError as error:
+        raise UserError(f"{folder / 'model.json'} is no valid model description: {error}") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder / 'model.safetensors'} does not fit its model.json: {error}") from None
+    model.to(device).to(memory_format=torch.channels_last)
+    return model.eval(), card
+
+
+@torch.inference_mode()
+def predict_logits(model: Classifier, images: Tensor, device: torch.device, batch_size: int = 64) -> Tensor:
+    """(N, H, W) uint8 → (N, logits) float32 on the CPU, in evaluation mode."""
+    model.eval()
+    return torch.cat([model(to_unit(batch, device)).float().cpu() for batch in images.split(batch_size)])

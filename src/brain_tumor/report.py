@@ -1,0 +1,97 @@
+"""Pages for people: one self-contained report a recipe, and the index that compares them."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HEADLINE = (
+    ("accuracy", "accuracy"),
+    ("balanced_accuracy", "balanced accuracy"),
+    ("macro_f1", "macro F1"),
+    ("weighted_f1", "weighted F1"),
+    ("auroc", "AUROC (one against the rest, macro)"),
+)
+
+_pages = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+)
+
+
+def recipe_page(
+    recipe: str,
+    block: Mapping[str, Any],
+    about: Mapping[str, Any],
+    card: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    sheets: Sequence[str],
+    commit: str,
+) -> str:
+    """Render the report of a recipe; pictures (PNG) are embedded, so that the page stands alone.
+
+    Args:
+        block: the recipe's parameters.
+        about: the data set's `about`.
+        card: the content of model.json.
+        metrics: contents of audit, split, train and test.json by these names.
+        pictures: audit, enhance, curves and confusion, and one for each name in `sheets`.
+        commit: the commit that last changed the training code.
+    """
+    page = _pages.get_template("report.html").render(
+        recipe=recipe,
+        block={"claim": None, **block},
+        about=about,
+        card=card,
+        **{"audit": {"published_test": 0, **metrics["audit"]}},
+        **{name: metrics[name] for name in ("split", "train", "test")},
+        headline=HEADLINE,
+        sentence=sentence(metrics["test"]),
+        pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
+        sheets=sheets,
+        commit=commit,
+        parameters=json.dumps(block, indent=2),
+    )
+    return page + "\n"
+
+
+def index_page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Render the index over the summaries of the recipes' reports."""
+    return _pages.get_template("index.html").render(rows=rows) + "\n"
+
+
+def sentence(test: Mapping[str, Any]) -> str:
+    """Say in plain words what the test images are worth."""
+    every, clean = test["published"], test["clean"]
+    leaked = every["n"] - clean["n"]
+    if not leaked:
+        return f"None of {every['n']} test images has a known copy in training; accuracy {every['accuracy']:.3f}."
+    words = (
+        f"Of {every['n']} test images, {leaked} have a copy in the images used for training or selection; "
+        f"accuracy on all {every['accuracy']:.3f}"
+    )
+    return words + (f", on the other {clean['n']}: {clean['accuracy']:.3f}." if clean["n"] else ".")
+
+
+def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The README's table of results in Markdown, from the summaries of recipes."""
+    lines = [
+        "| recipe | data | model | accuracy, all test images | accuracy, clean test images | macro F1, clean |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        data = f"{row['dataset']} **(generated images)**" if row["generated"] else row["dataset"]
+        cells = [_interval(row["published"], "accuracy"), _interval(row["clean"], "accuracy")]
+        cells.append(_interval(row["clean"], "macro_f1", count=False))
+        lines.append(f"| `{row['recipe']}` | {data} | {row['architecture']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(figures: Mapping[str, Any], key: str, count: bool = True) -> str:
+    if not figures["n"]:
+        return "none"
+    low, high = figures["interval"][key]
+    return f"{figures[key]:.3f} ({low:.3f}–{high:.3f})" + (f", n = {figures['n']}" if count else "")

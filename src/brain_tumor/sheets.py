@@ -1,0 +1,104 @@
+"""Contact sheets: grids of images with captions, as PNG files that are the same bytes on every run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor.images import read_gray
+from brain_tumor.plots import save
+
+Gray = NDArray[np.uint8]
+CELL = 1.9  # inches
+HEAT = "inferno"
+
+
+class HeatCase(NamedTuple):
+    """An image with its heat map (both (S, S), heat 0 to 1), its mask or None, and a caption."""
+
+    image: Gray
+    heat: NDArray[np.float32]
+    mask: Gray | None
+    caption: str
+
+
+def pair_sheet(path: Path, pairs: Sequence[tuple[bytes, bytes, str, str, str]], title: str) -> None:
+    """Show pairs of image files side by side: (content, content, name, name, what links them)."""
+    if not pairs:
+        figure = Figure(figsize=(6, 1.2))
+        figure.text(0.5, 0.5, f"{title}: none", ha="center", va="center")
+        save(figure, path)
+        return
+    columns = 3
+    figure, cells = _grid(len(pairs), columns, 2.15 * CELL, CELL * 1.35, title)
+    for axes, (first, second, name, other, what) in zip(cells, pairs, strict=False):
+        left, right = (_fit(read_gray(content), 160) for content in (first, second))
+        axes.imshow(np.hstack([left, np.full((160, 6), 255, np.uint8), right]), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=6.5, linespacing=1.25)
+    save(figure, path)
+
+
+def before_after_sheet(path: Path, pairs: Sequence[tuple[Gray, Gray, str]], title: str) -> None:
+    """Show images before and after enhancement: (before, after, label)."""
+    figure, cells = _grid(len(pairs), 3, 2.15 * CELL, CELL * 1.2, title)
+    for axes, (before, after, label) in zip(cells, pairs, strict=False):
+        side = 200
+        gap = np.full((side, 6), 255, np.uint8)
+        axes.imshow(np.hstack([_fit(before, side), gap, _fit(after, side)]), cmap="gray", vmin=0, vmax=255)
+        sizes = " → ".join(f"{shape[1]}×{shape[0]}" for shape in (before.shape, after.shape))
+        axes.set_title(f"{label}  ({sizes})", fontsize=8)
+    save(figure, path)
+
+
+def heat_sheet(path: Path, cases: Sequence[HeatCase], title: str) -> None:
+    """Show each image beside itself under its heat map, with the tumor's outline where there is a mask."""
+    figure, cells = _grid(len(cases), 3, 2.2 * CELL, CELL * 1.35, title)
+    for axes, case in zip(cells, cases, strict=False):
+        side = case.image.shape[0]
+        gap = np.full((side, max(2, side // 40), 3), 255, np.uint8)
+        gray = np.repeat(case.image[:, :, None], 3, 2)
+        axes.imshow(np.hstack([gray, gap, overlay(case.image, case.heat)]))
+        if case.mask is not None and case.mask.any():
+            for offset in (0, side + gap.shape[1]):
+                axes.contour(np.arange(side) + offset, np.arange(side), case.mask, [127], colors="cyan", linewidths=0.8)
+        axes.set_title(case.caption, fontsize=7.5, linespacing=1.25)
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
+    bar = figure.colorbar(scale, ax=figure.axes, shrink=min(1.0, 3 / (figure.get_figheight())), aspect=30, pad=0.01)
+    bar.set_label("relative relevance within the image")
+    save(figure, path)
+
+
+def overlay(image: Gray, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lay a heat map (0 to 1) over a gray image: (S, S, 3) uint8, cold regions keep the image."""
+    color = np.asarray(mpl.colormaps[HEAT](heat))[:, :, :3] * 255
+    alpha = 0.65 * np.clip(heat[:, :, None] * 1.5, 0, 1)
+    mixed: Gray = np.rint(image[:, :, None] * (1 - alpha) + color * alpha).astype(np.uint8)
+    return mixed
+
+
+def _grid(count: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, list[mpl.axes.Axes]]:
+    rows = max(1, -(-count // columns))
+    figure = Figure(figsize=(columns * width, rows * height + 0.5), layout="constrained")
+    cells = list(np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel())
+    for axes in cells:
+        axes.axis("off")
+    figure.suptitle(title, fontsize=11)
+    return figure, cells
+
+
+def _fit(image: Gray, side: int) -> Gray:
+    """Scale into a square for display, keeping the aspect ratio."""
+    small = Image.fromarray(image)
+    small.thumbnail((side, side))
+    canvas = Image.new("L", (side, side))
+    canvas.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+    return np.asarray(canvas)
+
+
+def _short(name: str, most: int = 44) -> str:
+    return name if len(name) <= most else "…" + name[1 - most :]

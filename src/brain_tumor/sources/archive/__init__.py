@@ -1,0 +1,33 @@
+"""A zip archive of the user's own, found by its file name in the folders of DATA_ARCHIVES."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from brain_tumor.archive import RawImage
+from brain_tumor.errors import UserError
+from brain_tumor.params import Block
+from brain_tumor.zips import Layout, find_on_disk, read_images
+
+log = logging.getLogger(__name__)
+
+
+class Source(Block):
+    """The archive's file name and the layout of its folders."""
+
+    kind: Literal["archive"]
+    file: str
+    layout: Layout
+
+
+def images(source: Source, scratch: Path) -> Iterator[RawImage]:
+    """Yield the images of the archive; `scratch` is not used."""
+    path = find_on_disk(source.file)
+    if path is None:
+        raise UserError(
+            f"{source.file} was not found: put it into a folder and name the folder in the environment, "
+            "as in DATA_ARCHIVES=/folder/of/archives dvc repro"
+        )
+    log.info("reading %s, found through DATA_ARCHIVES", path)
+    return read_images(path, source.layout)

@@ -1,0 +1,171 @@
+"""Data set archives from Kaggle, through Kaggle's own client; every failure says what to do."""
+
+import io
+import logging
+import os
+import re
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from brain_tumor.errors import UserError
+from brain_tumor.outputs import remove
+
+log = logging.getLogger(__name__)
+
+SERVICE = "https://api.kaggle.com"
+WAITS = (1.0, 4.0, 16.0)  # seconds before the second, third and last attempt
+HANDLE = re.compile(r"[\w-]+/[\w-]+", re.ASCII)
+
+SIGN_IN = """\
+Accept the data set's terms, if it has any, at {page} (a page that is not there at all means a wrong name or
+a private data set). Then sign in to Kaggle in one of these ways and run again:
+  - run `kaggle auth login`, or
+  - create a token at https://www.kaggle.com/settings/api and put it into the environment variable
+    KAGGLE_API_TOKEN or the file ~/.kaggle/access_token, or
+  - with an older key: set KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json as ~/.kaggle/kaggle.json
+If you are signed in, the token may have expired: replace it."""
+BY_HAND = """\
+Check the network (proxy, firewall) and run again. Or download the archive in a browser from
+{page}, put it into a folder as {slug}.zip, and name that folder in the environment,
+as in DATA_ARCHIVES=/folder/of/archives dvc repro"""
+NOT_FOUND = "There is no such data set, or no such version of it: check both against {page}"
+ADVICE = {401: SIGN_IN, 403: SIGN_IN, 404: NOT_FOUND}
+
+
+def fetch(handle: str, version: int, folder: Path) -> Path:
+    """Return the zip archive of one version of a Kaggle data set, downloaded unless it is there already.
+
+    Each version has its own subfolder of `folder`, since Kaggle's client keeps an older archive of the same
+    name without a word. An interrupted download is resumed; what ends up in place is complete, and each
+    member has been read once. `KAGGLE_API_URL` in the environment names another service than Kaggle's.
+
+    Args:
+        handle: `owner/slug`, as in the address of the data set's page.
+        version: its number, from 1.
+        folder: where downloads are kept.
+
+    Raises:
+        UserError: no access, no such version, no network, no zip archive: each with what to do.
+    """
+    if not HANDLE.fullmatch(handle) or version < 1:
+        raise UserError(
+            f"'{handle}' version {version} names no Kaggle data set: the handle is owner/slug, as in the "
+            "address https://www.kaggle.com/datasets/owner/slug, and versions count from 1"
+        )
+    owner, slug = handle.split("/")
+    home = folder / f"{owner}-{slug}-v{version}"
+    archive = home / f"{slug}.zip"
+    if zipfile.is_zipfile(archive):
+        return archive
+    draft = home / "partial" / archive.name
+    try:
+        _download(handle, version, draft.parent)
+        if flaw := _flaw(draft):
+            remove(draft.parent)
+            raise _failure(handle, version, flaw, BY_HAND)
+        draft.replace(archive)
+        remove(draft.parent)
+    except OSError as error:
+        raise UserError(f"{error.filename or home} cannot be written: {error.strerror}") from None
+    return archive
+
+
+def _download(handle: str, version: int, folder: Path) -> None:
+    """Download to `folder`, with more attempts after passing failures.
+
+    The client resumes a body that breaks off, but asks for it only once. What its exceptions and printed
+    lines say is never passed on: it holds the signed address of the archive.
+    """
+    api = _client()
+    for wait in (*WAITS, None):
+        advice = BY_HAND
+        try:
+            with redirect_stdout(io.StringIO()):  # the progress bar goes to standard error
+                api.dataset_download_files(f"{handle}/{version}", path=str(folder), quiet=False)
+            return
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            problem = f"answered with HTTP status {status}"
+            advice = ADVICE.get(status, BY_HAND)
+            if status < 500 and status != 429:
+                break
+        except requests.RequestException as error:
+            problem = f"could not be reached, or broke off ({type(error).__name__})"
+        except ValueError:
+            # The address expired while the client resumed: it has put the error page in place of the archive
+            # and would append to that next time.
+            remove(folder)
+            problem = "sent an archive of the wrong size"
+        if wait is not None:
+            log.warning("%s: the service %s; trying again in %g s", handle, problem, wait)
+            time.sleep(wait)
+    raise _failure(handle, version, problem, advice)
+
+
+def _failure(handle: str, version: int, problem: str, advice: str) -> UserError:
+    page = f"https://www.kaggle.com/datasets/{handle}/versions/{version}"
+    # The host alone: an address may hold a password.
+    service = urlsplit(_service()).hostname or "KAGGLE_API_URL"
+    return UserError(
+        f"{handle} version {version} could not be downloaded: {service} {problem}.\n"
+        + advice.format(page=page, slug=handle.split("/")[1])
+    )
+
+
+def _service() -> str:
+    return (os.environ.get("KAGGLE_API_URL") or SERVICE).rstrip("/")
+
+
+def _client() -> Any:
+    """Return Kaggle's client, signed in if it finds credentials; without, its requests go out anonymously.
+
+    The client knows no setting for another service, but looks the address up in a table. It must be there
+    before the import, which already sends a token to be checked.
+    """
+    from kagglesdk import kaggle_env
+
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = _service()
+    with _quiet_import():
+        import kaggle
+    return kaggle.api
+
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Contain what importing the client does to the process.
+
+    Without credentials it prints how to sign in and calls `exit`, which closes standard input, before it
+    catches its own SystemExit. With VERBOSE set it turns on debug logging, which shows signed addresses,
+    prints requests with their credentials, and takes a whole archive for text to print.
+    """
+    hidden = {name: os.environ.pop(name) for name in ("VERBOSE", "VERBOSE_OUTPUT") if name in os.environ}
+    stdin, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        sys.stdin = stdin
+        os.environ.update(hidden)
+
+
+def _flaw(path: Path) -> str:
+    """Say what is wrong with a downloaded archive, or ''. Kaggle gives no checksum, the members do."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            page = file.read(1024).lstrip().lower().startswith((b"<!doctype html", b"<html"))
+        return "sent " + ("a web page (HTML)" if page else "a file") + " that is not a zip archive"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        return f"sent a zip archive that cannot be read ({error})"
+    return f"sent a zip archive whose member {damaged} is damaged" if damaged else ""

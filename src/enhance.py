@@ -1,0 +1,71 @@
+"""Enhance the images of a recipe into one memory-mapped array."""
+
+import functools
+import logging
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from brain_tumor.archive import RawArchive
+from brain_tumor.enhance import Enhanced, EnhanceParams, Operation, enhance_file
+from brain_tumor.errors import UserError
+from brain_tumor.images import UnreadableImageError, read_gray
+from brain_tumor.outputs import staged, write_csv
+from brain_tumor.parallel import ordered_map
+from brain_tumor.params import read
+from brain_tumor.sheets import before_after_sheet
+from stage import PARAMS, run
+
+log = logging.getLogger(__name__)
+SHEET_IMAGES = 12
+
+
+def main(name: str) -> None:
+    """Write images.npy, rows.csv (in the order of the contents) and, where the source has them, masks.npy."""
+    params = read(PARAMS, f"recipes.{name}.enhance", EnhanceParams)
+    classes = read(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
+    dataset = read(PARAMS, f"recipes.{name}.dataset", str)
+    with RawArchive(f"data/raw/{dataset}.zip") as raw:
+        unknown = set(classes) - set(raw.index["label"])
+        if unknown:
+            raise UserError(f"recipes.{name}.classes names {sorted(unknown)}, which {dataset} does not have")
+        rows = raw.index[raw.index["label"].isin(classes)].sort_values(["sha256", "path"], ignore_index=True)
+        pairs = zip(rows["path"], rows["mask"], strict=True)
+        files = [(raw.read(path), raw.read(mask) if mask else None) for path, mask in pairs]
+    work = functools.partial(_enhance, operations=params.operations)
+    results = ordered_map(work, files, f"enhance {name}")
+    shape = (len(files), params.size, params.size)
+    with staged(f"data/enhanced/{name}", f"plots/{name}/enhance.png") as (folder, sheet):
+        folder.mkdir()
+        images = open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+        has_masks = bool((rows["mask"] != "").any())
+        masks = open_memmap(folder / "masks.npy", "w+", np.uint8, shape) if has_masks else None
+        problems, whole = [], 0
+        for row, result in enumerate(results):
+            if isinstance(result, str):
+                problems.append(f"{rows['path'][row]}: {result}")
+                continue
+            images[row] = result.image
+            if masks is not None and result.mask is not None:
+                masks[row] = result.mask
+            whole += result.whole
+        if problems:
+            lines = "\n  ".join(problems)
+            raise UserError(f"images of {dataset} cannot be read: mend or remove them\n  {lines}")
+        images.flush()
+        write_csv(folder / "rows.csv", rows.rename_axis("row").reset_index())
+        log.info("%d images; the crop kept the whole image in %d", len(rows), whole)
+        chosen = np.linspace(0, len(rows) - 1, min(SHEET_IMAGES, len(rows))).astype(int)
+        shown = [(read_gray(files[i][0]), np.asarray(images[i]), rows["label"][i]) for i in chosen]
+        before_after_sheet(sheet, shown, f"{name}: before and after enhancement")
+
+
+def _enhance(file: tuple[bytes, bytes | None], operations: tuple[Operation, ...]) -> Enhanced | str:
+    try:
+        return enhance_file(file[0], operations, file[1])
+    except UnreadableImageError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    run(main, "recipe")

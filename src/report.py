@@ -1,0 +1,73 @@
+"""Write the report of a recipe."""
+
+import json
+import logging
+import subprocess
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor import plots
+from brain_tumor.outputs import staged, write_json
+from brain_tumor.params import read
+from brain_tumor.report import recipe_page
+from stage import PARAMS, run
+
+log = logging.getLogger(__name__)
+
+
+def main(name: str) -> None:
+    """Write reports/<recipe>/: report.html, which stands alone, and summary.json for the index."""
+    block = read(PARAMS, f"recipes.{name}", dict[str, Any])
+    dataset = block["dataset"]
+    about = read(PARAMS, f"datasets.{dataset}.about", dict[str, Any])
+    card = json.loads(Path(f"models/{name}/model.json").read_text())
+    metrics = {key: json.loads(Path(f"metrics/{name}/{key}.json").read_text()) for key in ("split", "train", "test")}
+    metrics["audit"] = json.loads(Path(f"metrics/{dataset}/audit.json").read_text())
+    sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
+    pictures = {sheet: Path(f"plots/{name}/sheets/{sheet}.png").read_bytes() for sheet in sheets}
+    pictures["audit"] = Path(f"plots/{dataset}/audit.png").read_bytes()
+    pictures |= {key: Path(f"plots/{name}/{key}.png").read_bytes() for key in ("enhance", "confusion")}
+    curves = BytesIO()
+    selected = metrics["train"]["selected_epoch"]
+    plots.learning_curves(curves, pd.read_csv(f"plots/{name}/curves.csv"), selected, f"{name}: learning curves")
+    pictures["curves"] = curves.getvalue()
+    commit = last_commit(f"src/{file}" for file in card["code"])
+    summary = {
+        "recipe": name,
+        "dataset": dataset,
+        "generated": about["generated"],
+        "architecture": card["architecture"],
+        **metrics["test"],
+    }
+    with staged(f"reports/{name}") as (folder,):
+        folder.mkdir()
+        page = recipe_page(name, block, about, card, metrics, pictures, sheets, commit)
+        (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
+        write_json(folder / "summary.json", summary)
+    log.info("the report is reports/%s/report.html", name)
+
+
+def last_commit(paths: Iterable[str]) -> str:
+    """The commit that last changed these files, which is the same in every full clone.
+
+    Not the commit that is checked out: each later commit would change the report without any change in it.
+    """
+    files = list(paths)
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words, "--", *files], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("log", "-1", "--format=%H")
+        changed = git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (no Git history here)"
+    return f"{commit or 'none yet'}{' and changes that are not committed' if changed else ''}"
+
+
+if __name__ == "__main__":
+    run(main, "recipe")

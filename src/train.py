@@ -1,0 +1,90 @@
+"""Train the model of a recipe."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import timm
+import torch
+
+from brain_tumor import provenance, runtime
+from brain_tumor.classifier import Classifier, ModelCard, save
+from brain_tumor.enhance import EnhanceParams
+from brain_tumor.outputs import remove, staged, write_csv, write_json
+from brain_tumor.params import read
+from brain_tumor.training import Epoch, Rows, TrainParams, train
+from stage import PARAMS, SCRATCH, run
+
+log = logging.getLogger(__name__)
+
+
+def main(name: str) -> None:
+    """Train on the training rows, select on the validation rows; test rows are not touched."""
+    params = read(PARAMS, f"recipes.{name}.train", TrainParams)
+    classes = read(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
+    dataset = read(PARAMS, f"recipes.{name}.dataset", str)
+    enhance = read(PARAMS, f"recipes.{name}.enhance", EnhanceParams)
+    generated = read(PARAMS, f"datasets.{dataset}.about.generated", bool)
+    backbone_folder = Path("data/weights") / read(PARAMS, f"recipes.{name}.backbone", str)
+    backbone = json.loads((backbone_folder / "backbone.json").read_text())
+    weights = backbone_folder / "model.safetensors"
+
+    rows = pd.read_csv(f"data/enhanced/{name}/rows.csv").merge(pd.read_csv(f"data/split/{name}.csv"), on="row")
+    rows["target"] = rows["label"].map({label: number for number, label in enumerate(classes)})
+    images = np.load(f"data/enhanced/{name}/images.npy", mmap_mode="r")
+    training, validation = (_rows(images, rows[rows["part"] == part]) for part in ("train", "validation"))
+
+    device = runtime.start()
+    torch.manual_seed(params.seed)  # for the new head, and for everything when training from scratch
+    model = Classifier(
+        backbone["architecture"], len(classes), params.head, tuple(backbone["mean"]), tuple(backbone["std"]),
+        enhance.size, weights if weights.exists() else None,
+    )  # fmt: skip
+    card = ModelCard(
+        recipe=name,
+        dataset=dataset,
+        generated_data=generated,
+        classes=classes,
+        architecture=backbone["architecture"],
+        head=params.head,
+        mean=tuple(backbone["mean"]),
+        std=tuple(backbone["std"]),
+        pretrained=backbone["source"],
+        enhance=enhance,
+        data=_fingerprint(training, validation),
+        code=provenance.code_fingerprints(Path("src")),
+        versions={"torch": torch.__version__.split("+")[0], "timm": timm.__version__},
+    )
+    key = hashlib.sha256(f"{card.model_dump_json()} {params.model_dump_json()}".encode()).hexdigest()[:16]
+    scratch = SCRATCH / "train" / name / f"{key}.pt"
+    state = train(model, training, validation, params, device, scratch)
+    best = state.history[state.best]
+    outs = (f"models/{name}", f"metrics/{name}/train.json", f"plots/{name}/curves.csv")
+    with staged(*outs) as (folder, metrics, curves):
+        folder.mkdir()
+        save(folder, model, card)
+        write_csv(curves, pd.DataFrame(state.history, columns=list(Epoch._fields)))
+        trained = [p.numel() for p in model.parameters() if p.requires_grad]
+        numbers = {"selected_epoch": best.epoch, "images": len(training.targets), "parameters": sum(trained)}
+        write_json(metrics, numbers | {key: getattr(best, key) for key in Epoch._fields[2:]})
+    remove(SCRATCH / "train" / name)
+    log.info("%s: epoch %d, validation accuracy %.4f", name, best.epoch, best.validation_accuracy)
+
+
+def _rows(images: np.ndarray, rows: pd.DataFrame) -> Rows:
+    return Rows(torch.from_numpy(images[rows["row"].to_numpy()]), torch.from_numpy(rows["target"].to_numpy()))
+
+
+def _fingerprint(*parts: Rows) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.images.numpy().tobytes())
+        digest.update(part.targets.numpy().tobytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    run(main, "recipe")
