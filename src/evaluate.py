@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from brain_tumor import plots, runtime
@@ -12,6 +11,7 @@ from brain_tumor.classifier import load, predict_logits
 from brain_tumor.metrics import EvaluateParams, measure
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
+from brain_tumor.rows import read_rows
 from stage import PARAMS, run
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 def main(name: str) -> None:
     """Write the figures for all test rows (`published`) and for those without a copy in training (`clean`)."""
     params = read(PARAMS, f"recipes.{name}.evaluate", EvaluateParams)
-    rows = pd.read_csv(f"data/enhanced/{name}/rows.csv").merge(pd.read_csv(f"data/split/{name}.csv"), on="row")
-    rows = rows[rows["part"] == "test"].reset_index(drop=True)
-    images = np.load(f"data/enhanced/{name}/images.npy", mmap_mode="r")
+    folder = Path(f"data/enhanced/{name}")
+    rows = read_rows(folder, Path(f"data/split/{name}.csv"), "test")
+    images = np.load(folder / "images.npy", mmap_mode="r")
     device = runtime.start()
     model, card = load(Path("models") / name, device)
     logits = predict_logits(model, torch.from_numpy(images[rows["row"].to_numpy()]), device)
-    probabilities = model.probabilities(logits).double().numpy()
+    probabilities = model.probabilities(logits.double()).numpy()
 
     truth = np.array([card.classes.index(label) for label in rows["label"]], np.int64)
     clean = ~rows["leaked"].to_numpy(bool)

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import timm
 import torch
+from numpy.typing import NDArray
 
 from brain_tumor import provenance, runtime
 from brain_tumor.classifier import Classifier, ModelCard, save
 from brain_tumor.enhance import EnhanceParams
 from brain_tumor.outputs import remove, staged, write_csv, write_json
 from brain_tumor.params import read
+from brain_tumor.rows import read_rows
 from brain_tumor.training import Epoch, Rows, TrainParams, train
 from stage import PARAMS, SCRATCH, run
 
@@ -32,17 +34,11 @@ def main(name: str) -> None:
     backbone = json.loads((backbone_folder / "backbone.json").read_text())
     weights = backbone_folder / "model.safetensors"
 
-    rows = pd.read_csv(f"data/enhanced/{name}/rows.csv").merge(pd.read_csv(f"data/split/{name}.csv"), on="row")
-    rows["target"] = rows["label"].map({label: number for number, label in enumerate(classes)})
-    images = np.load(f"data/enhanced/{name}/images.npy", mmap_mode="r")
-    training, validation = (_rows(images, rows[rows["part"] == part]) for part in ("train", "validation"))
+    folder = Path(f"data/enhanced/{name}")
+    rows = read_rows(folder, Path(f"data/split/{name}.csv"), "train", "validation")
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    training, validation = (_rows(images, rows[rows["part"] == part], classes) for part in ("train", "validation"))
 
-    device = runtime.start()
-    torch.manual_seed(params.seed)  # for the new head, and for everything when training from scratch
-    model = Classifier(
-        backbone["architecture"], len(classes), params.head, tuple(backbone["mean"]), tuple(backbone["std"]),
-        enhance.size, weights if weights.exists() else None,
-    )  # fmt: skip
     card = ModelCard(
         recipe=name,
         dataset=dataset,
@@ -58,14 +54,17 @@ def main(name: str) -> None:
         code=provenance.code_fingerprints(Path("src")),
         versions={"torch": torch.__version__.split("+")[0], "timm": timm.__version__},
     )
+    device = runtime.start()
+    torch.manual_seed(params.seed)  # for the new head, and for everything when training from scratch
+    model = Classifier(card, weights if weights.exists() else None)
     key = hashlib.sha256(f"{card.model_dump_json()} {params.model_dump_json()}".encode()).hexdigest()[:16]
     scratch = SCRATCH / "train" / name / f"{key}.pt"
     state = train(model, training, validation, params, device, scratch)
     best = state.history[state.best]
     outs = (f"models/{name}", f"metrics/{name}/train.json", f"plots/{name}/curves.csv")
-    with staged(*outs) as (folder, metrics, curves):
-        folder.mkdir()
-        save(folder, model, card)
+    with staged(*outs) as (checkpoint, metrics, curves):
+        checkpoint.mkdir()
+        save(checkpoint, model, card)
         write_csv(curves, pd.DataFrame(state.history, columns=list(Epoch._fields)))
         trained = [p.numel() for p in model.parameters() if p.requires_grad]
         numbers = {"selected_epoch": best.epoch, "images": len(training.targets), "parameters": sum(trained)}
@@ -74,8 +73,9 @@ def main(name: str) -> None:
     log.info("%s: epoch %d, validation accuracy %.4f", name, best.epoch, best.validation_accuracy)
 
 
-def _rows(images: np.ndarray, rows: pd.DataFrame) -> Rows:
-    return Rows(torch.from_numpy(images[rows["row"].to_numpy()]), torch.from_numpy(rows["target"].to_numpy()))
+def _rows(images: NDArray[np.uint8], rows: pd.DataFrame, classes: tuple[str, ...]) -> Rows:
+    targets = torch.tensor([classes.index(label) for label in rows["label"]])
+    return Rows(torch.from_numpy(images[rows["row"].to_numpy()]), targets)
 
 
 def _fingerprint(*parts: Rows) -> str:

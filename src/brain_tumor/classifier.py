@@ -50,30 +50,28 @@ class Classifier(nn.Module):
     every channel, which is exact; else the gray channel is repeated three times.
     """
 
-    def __init__(
-        self,
-        architecture: str,
-        num_classes: int,
-        head: Head,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        size: int,
-        weights: Path | None = None,
-    ) -> None:
+    def __init__(self, card: ModelCard, weights: Path | None = None) -> None:
+        """Build the model that `card` describes; its backbone starts from `weights`, or at random."""
         super().__init__()
-        self.head: Head = head
-        gray = len(set(mean)) == len(set(std)) == 1
-        channels = 1 if gray else 3
-        options: dict[str, Any] = {"img_size": size} if architecture.startswith(("vit_", "deit", "beit")) else {}
+        self.head: Head = card.head
+        if self.head == "sigmoid" and len(card.classes) != 2:
+            raise UserError(f"head: sigmoid has one logit, for two classes; the recipe has {len(card.classes)}")
+        channels = 1 if len(set(card.mean)) == len(set(card.std)) == 1 else 3
+        num_logits = len(card.classes) if self.head == "softmax" else 1
+        options: dict[str, Any] = {}
+        if card.architecture.startswith(("vit_", "deit", "beit")):
+            options["img_size"] = card.enhance.size
         if weights is not None:
             # timm adapts stem and head of a local file as it does with its own downloads.
             options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
-        num_logits = num_classes if head == "softmax" else 1
-        if head == "sigmoid" and num_classes != 2:
-            raise UserError(f"head: sigmoid has one logit, for two classes; the recipe has {num_classes}")
-        self.backbone = create_model(architecture, num_classes=num_logits, in_chans=channels, **options)
-        self.register_buffer("mean", torch.tensor(mean[:channels]).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std[:channels]).view(1, -1, 1, 1), persistent=False)
+        self.backbone = create_model(card.architecture, num_classes=num_logits, in_chans=channels, **options)
+        if weights is not None:
+            # timm's EfficientNets start a head of few classes so wide that its first logits run to hundreds.
+            head: Any = self.backbone.get_classifier()
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+        self.register_buffer("mean", torch.tensor(card.mean[:channels]).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.std[:channels]).view(1, -1, 1, 1), persistent=False)
 
     def normalize(self, x: Tensor) -> Tensor:
         """(N, 1, H, W) gray values, 0 to 1 → the backbone's (N, 1 or 3, H, W) input."""
@@ -90,7 +88,7 @@ class Classifier(nn.Module):
         if self.head == "softmax":
             return logits.softmax(-1)
         first = logits.sigmoid()
-        return torch.cat([first, 1 - first], -1)
+        return torch.cat([first, (-logits).sigmoid()], -1)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Logits → (N, classes) class scores before softmax or sigmoid, for explanations."""
@@ -119,7 +117,7 @@ def load(folder: Path, device: torch.device) -> tuple[Classifier, ModelCard]:
     """
     try:
         card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
-        model = Classifier(card.architecture, len(card.classes), card.head, card.mean, card.std, card.enhance.size)
+        model = Classifier(card)
         model.backbone.load_state_dict(load_file(folder / "model.safetensors"))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder} is missing: {folder} is no trained model") from None

@@ -180,14 +180,14 @@ def _choose_trained(model: Classifier, params: TrainParams) -> None:
     if params.trained == "all":
         return
     backbone: Any = model.backbone
-    groups = list(group_parameters(backbone, backbone.group_matcher(coarse=False)).values())
-    last = 0 if params.trained == "head" else params.trained
-    # The last group is the head, with whatever norm timm counts to it.
-    trained = {name for group in groups[-1 - last :] for name in group}
-    trained |= {f"{n}.{p}" for n, m in backbone.named_modules() if m is backbone.get_classifier()
-                for p, _ in m.named_parameters()}  # fmt: skip
-    for name, parameter in backbone.named_parameters():
-        parameter.requires_grad_(name in trained)
+    trained = {id(parameter) for parameter in backbone.get_classifier().parameters()}
+    if isinstance(params.trained, int):
+        groups = list(group_parameters(backbone, backbone.group_matcher(coarse=False)).values())
+        # timm's last group is the head with what belongs to it; the blocks stand before it.
+        names = {name for group in groups[-1 - params.trained :] for name in group}
+        trained |= {id(parameter) for name, parameter in backbone.named_parameters() if name in names}
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
 
 
 def _keep_frozen_norms(net: nn.Module) -> None:

@@ -1,0 +1,37 @@
+# `make repro` and `make test` do everything from a bare Python (3.11 or newer, with pip and venv) and git.
+PYTHON ?= python3
+RECIPE ?=
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test lint lock readme
+
+repro: .venv/complete
+	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "This folder is no Git repository, and DVC needs one: run 'git init' here first."; exit 1; }
+	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
+	@echo
+	@echo "Open $(CURDIR)/reports/$(if $(RECIPE),$(RECIPE)/report.html,index.html)"
+
+test: .venv/complete
+	python -m pytest
+
+lint: .venv/complete
+	ruff check
+	ruff format --check
+	mypy
+
+# The README's table of results, from metrics/.
+readme: .venv/complete
+	python src/readme.py
+
+# Exact pins with hashes for every platform, from the ranges in pyproject.toml; needs `uv`.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --upgrade --output-file requirements.lock
+
+.venv/complete: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	touch $@

@@ -1,0 +1,132 @@
+"""The healthy head that every patient is a deformation of: the MNI152 brain in a skull, with scalp and face."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from brain_tumor.phantom.head import FAR, SKIN, TISSUES, distance_to
+from brain_tumor.phantom.volumes import Floats, Volume, length, noise, smooth_union
+
+BRAIN_ORIGIN = np.array([-98.0, -134.0, -72.0])
+"""MNI position in mm of the first voxel of the template, whose voxels are 1 mm."""
+
+SELLA = np.array([0.0, 5.0, -33.0])
+"""Center of the pituitary gland, in mm in MNI space."""
+
+CORNERS = np.array([-100.0, -136.0, -152.0]), np.array([100.0, 122.0, 104.0])
+SPACING = 2.0
+SCALP_AND_SKULL = 14.0
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Volumes of the healthy head in MNI space; distances are signed, in mm, negative inside.
+
+    Attributes:
+        t1: T1 intensity of the brain, sharpened, 0 to 255, 0 outside it.
+        white: probability of white matter, 0 to 255.
+        brain: distance to the brain's hull, which spans the sulci.
+        skin: distance to the outer surface of the head.
+        tissues: distance to each tissue of brain_tumor.phantom.head.
+        deep: (3, n) points in white matter, where gliomas grow.
+        surface: (3, n) points under the dura of the hemispheres, falx included, where meningiomas grow.
+        base: (3, n) points under the dura of the skull base and the posterior fossa.
+        texture: noise of unit deviation and 1 mm voxels, for the grain of all tissues.
+    """
+
+    t1: Volume
+    white: Volume
+    brain: Volume
+    skin: Volume
+    tissues: dict[str, Volume]
+    deep: Floats
+    surface: Floats
+    base: Floats
+    texture: Volume
+
+
+@cache
+def anatomy() -> Anatomy:
+    """Load the template that nilearn bundles and build the head around it, once a process (about two seconds)."""
+    t1, white = _template("t1"), _template("wm")
+    axes = [np.arange(low, high, SPACING) for low, high in zip(*CORNERS, strict=True)]
+    tissue = _on_grid(t1, axes) > 0
+    hull = ndi.binary_closing(tissue, ndi.generate_binary_structure(3, 1), iterations=6)
+    brain = _signed_distance(ndi.binary_fill_holes(hull))
+    deep, surface, base = _sites(axes, tissue, brain, _on_grid(white, axes))
+    return Anatomy(
+        t1=Volume(_sharpened(t1), BRAIN_ORIGIN, 1.0, "constant"),
+        white=Volume(white, BRAIN_ORIGIN, 1.0, "constant"),
+        brain=_volume(brain),
+        skin=_volume(_signed_distance(smooth_union(brain - SCALP_AND_SKULL, distance_to(SKIN, axes), FAR) < 0)),
+        tissues={name: _volume(distance_to(shapes, axes)) for name, shapes in TISSUES.items()},
+        deep=deep,
+        surface=surface,
+        base=base,
+        texture=noise(np.random.default_rng(7), size=96, correlation=1.0, spacing=1.0, deviation=1.0),
+    )
+
+
+def _template(kind: str) -> NDArray[np.uint8]:
+    """Read one of nilearn's MNI152 2009a volumes, 197 × 233 × 189 voxels of 1 mm."""
+    name = f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz"
+    with as_file(files("nilearn") / "datasets" / "data" / name) as path:
+        return np.asarray(nib.Nifti1Image.from_filename(path).dataobj, dtype=np.uint8)
+
+
+def _sharpened(t1: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Undo some of the blur that averaging 152 brains left, inside the brain only."""
+    values, inside = t1.astype(np.float32), (t1 > 0).astype(np.float32)
+    weight = np.maximum(ndi.gaussian_filter(inside, 1.6), np.float32(1e-3))
+    detail = values - ndi.gaussian_filter(values, 1.6) / weight
+    sharpened = np.clip(values + np.float32(0.9) * detail, 0, 255) * inside
+    return sharpened.astype(np.float32)
+
+
+def _on_grid(template: NDArray[np.uint8], axes: list[Floats]) -> NDArray[np.uint8]:
+    """Pick the template's voxels at the positions of the coarser grid, 0 outside."""
+    picked = np.zeros([len(axis) for axis in axes], np.uint8)
+    voxels = [(axis - low).astype(int) for axis, low in zip(axes, BRAIN_ORIGIN, strict=True)]
+    valid = [(v >= 0) & (v < size) for v, size in zip(voxels, template.shape, strict=True)]
+    picked[np.ix_(*valid)] = template[np.ix_(*(v[ok] for v, ok in zip(voxels, valid, strict=True)))]
+    return picked
+
+
+def _signed_distance(mask: NDArray[np.bool_]) -> Floats:
+    """Signed distance to the edge of a mask on the grid; the smoothing hides the steps of its voxels."""
+    outside, inside = ndi.distance_transform_edt(~mask), ndi.distance_transform_edt(mask)
+    return ndi.gaussian_filter(SPACING * (np.asarray(outside) - np.asarray(inside)), 1.2)
+
+
+def _volume(distance: Floats) -> Volume:
+    return Volume(distance.astype(np.float32), CORNERS[0], SPACING)
+
+
+def _sites(
+    axes: list[Floats], tissue: NDArray[np.bool_], brain: Floats, white: NDArray[np.uint8]
+) -> tuple[Floats, Floats, Floats]:
+    """Find where tumors may start: deep white matter, convexity and falx, skull base; each (3, n) in mm."""
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    depth = SPACING * np.asarray(ndi.distance_transform_edt(tissue))
+    rim = (depth > 0) & (depth < 2.5) & (np.abs(brain) < 4)
+    falx = (depth > 6) & (np.abs(x) < 3) & (z > 30) & (np.abs(y + 10) < 60)
+    convexity = (rim & (np.abs(x) > 12) & (z > -15)) | falx
+    base = rim & (z <= -15) & (z > -56) & (y > -75)
+
+    def points(mask: NDArray[np.bool_]) -> Floats:
+        return np.stack([axis[index] for axis, index in zip(axes, np.nonzero(mask), strict=True)])
+
+    return points((white > 215) & (depth > 8) & (z > -40)), points(convexity), points(base)
+
+
+def inward(point: Floats) -> Floats:
+    """Unit vector (3,) from a point (3,) near the surface of the brain towards its inside."""
+    steps = np.eye(3) * 6.0
+    brain = anatomy().brain
+    slope = brain.at(point[:, None] - steps) - brain.at(point[:, None] + steps)
+    return slope / np.maximum(length(slope), 1e-9)
