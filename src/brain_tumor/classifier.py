@@ -64,12 +64,13 @@ class Classifier(nn.Module):
         if weights is not None:
             # timm adapts stem and head of a local file as it does with its own downloads.
             options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
-        self.backbone = create_model(card.architecture, num_classes=num_logits, in_chans=channels, **options)
+        backbone: Any = create_model(card.architecture, num_classes=num_logits, in_chans=channels, **options)
         if weights is not None:
             # timm's EfficientNets start a head of few classes so wide that its first logits run to hundreds.
-            head: Any = self.backbone.get_classifier()
+            head = backbone.get_classifier()
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
+        self.backbone = backbone
         self.register_buffer("mean", torch.tensor(card.mean[:channels]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.std[:channels]).view(1, -1, 1, 1), persistent=False)
 

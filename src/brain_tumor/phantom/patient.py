@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import ndimage as ndi
 from scipy.spatial.transform import Rotation
 
 from brain_tumor.phantom.anatomy import anatomy
 from brain_tumor.phantom.lesions import LESIONS, Lesion
 from brain_tumor.phantom.tissue import Contrast, Tissue, healthy
-from brain_tumor.phantom.volumes import Floats, Volume, column, noise
+from brain_tumor.phantom.volumes import Floats, Volume, blend, column, noise
 
 STRIDE = 4
 """Deformations are smooth: they are computed at every fourth pixel and interpolated."""
@@ -71,14 +70,13 @@ class Patient:
         Returns:
             (H, W) brightness, 0 to about 1.2, and (H, W) share of tumor, 0 to 1.
         """
-        template = np.einsum("ij,jhw->ihw", self.turn, points)
         _, height, width = points.shape
         blocks = points.reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4))
-        template += _enlarged(self.bends, blocks)
-        head = anatomy().skin.at(template) < 1
-        at, folds = template[:, head], _enlarged(self.folds, blocks)[:, head]
+        bends, folds = _shifts(self.bends, blocks), _shifts(self.folds, blocks)
+        head = _enlarged(anatomy().skin.at(_turned(self.turn, blocks) + bends)) < 2
+        at = (_turned(self.turn, points) + _enlarged(bends))[:, head]
         before = self.lesion.displaced(at) if self.lesion else at
-        tissue = Tissue.at(at, before + folds, self.texture)
+        tissue = Tissue.at(at, before + _enlarged(folds)[:, head], self.texture)
         bright = healthy(tissue, self.contrast, self.texture)
         image, tumor = np.zeros((height, width)), np.zeros((height, width))
         if self.lesion:
@@ -90,19 +88,34 @@ class Patient:
         """Position (3,) in the patient of a point (3,) of the template, in mm."""
         guess = point[:, None]
         for _ in range(12):
-            reached = np.einsum("ij,jn->in", self.turn, guess) + np.stack([bend.at(guess) for bend in self.bends])
-            guess = guess - (reached - point[:, None])
+            guess = guess - (_turned(self.turn, guess) + _shifts(self.bends, guess) - point[:, None])
         return guess[:, 0]
 
 
-def _enlarged(fields: tuple[Volume, ...], blocks: Floats) -> Floats:
-    """Values of the fields at the centers of blocks of pixels, interpolated to the pixels: (3, H, W)."""
-    return np.stack([ndi.zoom(field.at(blocks), STRIDE, order=1, mode="nearest", grid_mode=True) for field in fields])
+def _turned(turn: Floats, points: Floats) -> Floats:
+    """Apply a (3, 3) matrix to points (3, ...); without a matrix library, whose rounding depends on the CPU."""
+    return np.asarray(np.einsum("ij,j...->i...", turn, points))
+
+
+def _shifts(fields: tuple[Volume, ...], points: Floats) -> Floats:
+    """Shifts in mm of the points (3, ...) along x, y, and z: (3, ...)."""
+    return np.stack([field.at(points) for field in fields])
+
+
+def _enlarged(blocks: Floats) -> Floats:
+    """Interpolate values at the centers of blocks of pixels to the pixels: (..., h, w) -> (..., 4 h, 4 w)."""
+    for axis in (-2, -1):
+        size = blocks.shape[axis]
+        position = (np.arange(size * STRIDE) + 0.5) / STRIDE - 0.5
+        low = np.clip(position.astype(int), 0, size - 2)
+        share = (position - low)[:, None] if axis == -2 else position - low
+        blocks = blend(blocks.take(low, axis), blocks.take(low + 1, axis), share)
+    return blocks
 
 
 def _inside(lesion: Lesion, contrast: Contrast, texture: Volume) -> Floats:
-    """Points (3, n) of the template that lie in the tumor, on a grid a ninth of its radius apart."""
-    steps = np.linspace(-2, 2, 37) * lesion.radius
+    """Points (3, n) of the template that lie in the tumor, on a grid a sixth of its radius apart."""
+    steps = np.linspace(-2, 2, 25) * lesion.radius
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij")).reshape(3, -1)
     points = grid + column(lesion.center, grid)
     tissue = Tissue.at(points, lesion.displaced(points), texture)

@@ -18,18 +18,22 @@ class Volume:
         data: (X, Y, Z) of any real type.
         origin: (3,) position of the first voxel in mm.
         spacing: edge of a voxel in mm.
-        beyond: what lies outside the grid, as in scipy.ndimage: its nearest voxel, zero, a mirror image, a copy.
+        beyond: what lies outside the grid, as in scipy.ndimage: the nearest voxel, `background`, or a copy.
+        background: value outside the grid for "constant".
     """
 
     data: NDArray[Any]
     origin: Floats
     spacing: float
-    beyond: Literal["nearest", "constant", "mirror", "grid-wrap"] = "nearest"
+    beyond: Literal["nearest", "constant", "grid-wrap"] = "nearest"
+    background: float = 0.0
 
     def at(self, points: Floats) -> Floats:
         """Trilinear values at points given in mm: (3, ...) -> (...)."""
         voxels = (points - column(self.origin, points)) / self.spacing
-        return ndi.map_coordinates(self.data, voxels, output=np.float64, order=1, mode=self.beyond)
+        return ndi.map_coordinates(
+            self.data, voxels, output=np.float64, order=1, mode=self.beyond, cval=self.background
+        )
 
 
 def column(vector: Floats, points: Floats) -> Floats:
@@ -68,4 +72,4 @@ def noise(rng: np.random.Generator, size: int, correlation: float, spacing: floa
     """
     data = ndi.gaussian_filter(rng.standard_normal((size, size, size)), correlation, mode="wrap")
     origin = np.full(3, -spacing * size / 2)
-    return Volume(data * (deviation / data.std()), origin, spacing, "grid-wrap")
+    return Volume((data * (deviation / data.std())).astype(np.float32), origin, spacing, "grid-wrap")
