@@ -6,10 +6,10 @@ from typing import Self
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from brain_tumor.phantom.anatomy import anatomy
-from brain_tumor.phantom.lesions import LESIONS, Lesion
-from brain_tumor.phantom.tissue import Contrast, Tissue, healthy
-from brain_tumor.phantom.volumes import Floats, Volume, blend, column, noise
+from brain_tumor.sources.phantom.anatomy import anatomy
+from brain_tumor.sources.phantom.lesions import LESIONS, Lesion
+from brain_tumor.sources.phantom.tissue import Contrast, Tissue, healthy
+from brain_tumor.sources.phantom.volumes import Floats, Volume, blend, column, noise
 
 STRIDE = 4
 """Deformations are smooth: they are computed at every fourth pixel and interpolated."""
@@ -58,7 +58,7 @@ class Patient:
         # Half of the healthy are sliced at the sella: all slices there would be pituitary tumors otherwise.
         kind = label if label in LESIONS else str(rng.choice(list(LESIONS), p=[0.25, 0.25, 0.5]))
         lesion = LESIONS[kind].draw(rng)
-        targets = _inside(lesion, contrast, texture)
+        targets = _points_inside(lesion, texture)
         return cls(turn, bends, folds, contrast, texture, lesion if label in LESIONS else None, targets)
 
     def render(self, points: Floats) -> tuple[Floats, Floats]:
@@ -113,7 +113,7 @@ def _enlarged(blocks: Floats) -> Floats:
     return blocks
 
 
-def _inside(lesion: Lesion, contrast: Contrast, texture: Volume) -> Floats:
+def _points_inside(lesion: Lesion, texture: Volume) -> Floats:
     """Points (3, n) of the template that lie in the tumor, on a grid a sixth of its radius apart."""
     steps = np.linspace(-2, 2, 25) * lesion.radius
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij")).reshape(3, -1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brain_tumor.phantom.volumes import Floats
+from brain_tumor.sources.phantom.volumes import Floats
 
 FAR = 8.0
 """Distances are computed up to this many mm from a shape; nothing is drawn farther out."""

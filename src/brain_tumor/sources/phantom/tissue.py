@@ -4,11 +4,12 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from brain_tumor.phantom.anatomy import anatomy
-from brain_tumor.phantom.volumes import Floats, Volume, blend, smoothstep
+from brain_tumor.sources.phantom.anatomy import anatomy
+from brain_tumor.sources.phantom.volumes import Floats, Volume, blend, smoothstep
 
-SHARPNESS = 0.7
+EDGE = 0.7
 """Half the width in mm of the transition from one tissue to the next."""
 
 
@@ -97,7 +98,7 @@ class Tissue:
             coarse=texture.at(points / 4.5 + 31.0),
         )
 
-    def __getitem__(self, chosen: np.ndarray) -> Self:
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Self:
         """The tissue at some of the points."""
         return type(self)(*(getattr(self, field.name)[..., chosen] for field in fields(self)))
 
@@ -113,16 +114,15 @@ def healthy(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
     return image * _inside(tissue.skin)
 
 
-def _inside(distance: Floats, sharpness: float = SHARPNESS) -> Floats:
+def _inside(distance: Floats) -> Floats:
     """Share of each point that lies within a shape, from the signed distance to it."""
-    return 1 - smoothstep(distance, -sharpness, sharpness)
+    return 1 - smoothstep(distance, -EDGE, EDGE)
 
 
 def _around_the_brain(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
     """Brightness (n,) of all that is not brain, laid on from the deepest layer up."""
     shapes = {name: volume.at(tissue.points) for name, volume in anatomy().tissues.items()}
     mottle = 1 + 0.12 * tissue.coarse + 2 * contrast.grain * tissue.fine
-
     # The walls between the cells of the sinuses are of uneven thickness.
     shapes["air"] += 0.7 * tissue.coarse + 0.2
     shapes["mucosa"] = shapes["air"] - 1.2

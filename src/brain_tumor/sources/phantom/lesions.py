@@ -10,10 +10,10 @@ from typing import Self
 
 import numpy as np
 
-from brain_tumor.phantom.anatomy import SELLA, anatomy, inward
-from brain_tumor.phantom.head import Ball
-from brain_tumor.phantom.tissue import Contrast, Tissue
-from brain_tumor.phantom.volumes import Floats, Volume, blend, column, length, noise, smooth_union, smoothstep
+from brain_tumor.sources.phantom.anatomy import SELLA, anatomy, inward
+from brain_tumor.sources.phantom.head import Ball
+from brain_tumor.sources.phantom.tissue import Contrast, Tissue
+from brain_tumor.sources.phantom.volumes import Floats, Volume, blend, column, length, noise, smooth_union, smoothstep
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,10 @@ class Glioma(Lesion):
             bumps=_bumps(rng, radius, fine=0.7),
             roughness=rng.uniform(0.2, 0.36),
             push=rng.uniform(0.3, 0.6),
-            uptake=rng.uniform(0.95, 1.5),
+            uptake=rng.uniform(1.1, 1.6),
             edema=rng.uniform(6, 18) if high_grade else rng.uniform(2, 5),
             wall=rng.uniform(1.8, 5.5) + (6 if rng.random() < 0.15 else 0) if high_grade else None,
-            core=rng.uniform(0.05, 0.7),
+            core=rng.uniform(0.05, 0.6),
             spread=rng.uniform(0.12, 0.3),
         )
 
@@ -134,7 +134,7 @@ class Glioma(Lesion):
         core = (contrast.csf + self.core * (contrast.gray - contrast.csf)) * mottle
         if self.wall is None:
             faint = smoothstep(tissue.coarse, 1.0, 2.0) * (contrast.white * self.uptake - core)
-            return np.asarray(0.5 * (core + 0.9 * contrast.gray) + 0.3 * faint)
+            return np.asarray(0.55 * core + 0.4 * contrast.gray + 0.3 * faint)
         bump = self.bumps.at(tissue.points - column(self.center, tissue.points))
         wall = self.wall * (1 + 0.6 * np.tanh(bump + 0.5 * tissue.coarse))
         ring = smoothstep(distance + 0.7 * tissue.fine, -wall - 1.6, -wall + 1.0)

@@ -1,36 +1,29 @@
-"""A generated data set: real brain anatomy with simulated tumors, a mask and a patient for every image.
-
-It is no medical data: it lets the whole pipeline run without a download, with a known answer.
-"""
+"""All slices of the generated data set: which patient has which class, and their images in a fixed order."""
 
 from collections.abc import Iterator
 
-from joblib import Parallel, delayed
-
-from brain_tumor.phantom.patient import Patient, stream
-from brain_tumor.phantom.slices import MIN_TUMOR_PIXELS, PhantomSlice, take_slice
-
-__all__ = ["CLASSES", "MIN_TUMOR_PIXELS", "PhantomSlice", "assign_labels", "generate", "generate_patient"]
+from brain_tumor.parallel import ordered_map
+from brain_tumor.sources.phantom.patient import Patient, stream
+from brain_tumor.sources.phantom.slices import PhantomSlice, take_slice
 
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
 
 
-def generate(patients: int, slices: int, seed: int, workers: int) -> Iterator[PhantomSlice]:
+def generate(patients: int, slices: int, seed: int) -> Iterator[PhantomSlice]:
     """Generate the data set lazily, patient by patient; its pixels do not depend on the number of workers.
 
     Args:
         patients: number of patients; a multiple of four gives classes of the same size.
         slices: slices of each patient.
         seed: of all that is random.
-        workers: number of processes.
     """
     tasks = [(number, label, slices, seed) for number, label in enumerate(assign_labels(patients, seed), start=1)]
-    if workers == 1:
-        results: Iterator[list[PhantomSlice]] = (generate_patient(*task) for task in tasks)
-    else:
-        results = Parallel(n_jobs=workers, return_as="generator")(delayed(generate_patient)(*task) for task in tasks)
-    for patient in results:
+    for patient in ordered_map(_generate, tasks, "generate", unit="patient"):
         yield from patient
+
+
+def _generate(task: tuple[int, str, int, int]) -> list[PhantomSlice]:
+    return generate_patient(*task)
 
 
 def generate_patient(number: int, label: str, num_slices: int, seed: int) -> list[PhantomSlice]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from brain_tumor.phantom.patient import Patient, stream
-from brain_tumor.phantom.volumes import Floats, smoothstep
+from brain_tumor.sources.phantom.patient import Patient, stream
+from brain_tumor.sources.phantom.volumes import Floats, smoothstep
 
 SIZE = 256
 PLANES = ("sagittal", "coronal", "axial")

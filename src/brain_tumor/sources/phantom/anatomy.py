@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from brain_tumor.phantom.head import FAR, SKIN, TISSUES, distance_to
-from brain_tumor.phantom.volumes import Floats, Volume, length, noise, smooth_union
+from brain_tumor.sources.phantom.head import FAR, SKIN, TISSUES, distance_to
+from brain_tumor.sources.phantom.volumes import Floats, Volume, length, noise, smooth_union
 
 BRAIN_ORIGIN = np.array([-98.0, -134.0, -72.0])
 """MNI position in mm of the first voxel of the template, whose voxels are 1 mm."""
@@ -32,7 +32,7 @@ class Anatomy:
         white: probability of white matter, 0 to 255.
         brain: distance to the brain's hull, which spans the sulci.
         skin: distance to the outer surface of the head.
-        tissues: distance to each tissue of brain_tumor.phantom.head.
+        tissues: distance to each tissue of brain_tumor.sources.phantom.head.
         deep: (3, n) points in white matter, where gliomas grow.
         surface: (3, n) points under the dura of the hemispheres, falx included, where meningiomas grow.
         base: (3, n) points under the dura of the skull base and the posterior fossa.

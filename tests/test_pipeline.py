@@ -1,0 +1,198 @@
+"""The whole pipeline on a tiny data set of the user's own, added by an edit of params.yaml alone."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+REPORT = "stages/dvc.yaml:report@mine"
+yaml = YAML()
+
+
+def shape_png(label: str, number: int) -> bytes:
+    """A bright disk or a bright cross on noise: two classes that a small net tells apart."""
+    random = np.random.default_rng([number, len(label)])
+    pixels = random.integers(0, 60, (48, 56)).astype(np.uint8)
+    y, x = np.mgrid[:48, :56]
+    row, column = random.integers(14, 34, 2)
+    inside = (y - row) ** 2 + (x - column) ** 2 < 81
+    if label == "cross":
+        inside = (np.abs(y - row) < 3) ^ (np.abs(x - column) < 3)
+    pixels[inside] = 200
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Project:
+    """A copy of the repository with its own archives, run through the commands of the README."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.archives = root.parent / f"{root.name}-archives"
+        self.archives.mkdir()
+        root.mkdir()
+        for name in ("src", "stages", ".dvc"):
+            ignore = shutil.ignore_patterns("__pycache__", "cache", "tmp", "dvc.lock", "config.local")
+            shutil.copytree(ROOT / name, root / name, ignore=ignore)
+        for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+            shutil.copy(ROOT / name, root / name)
+        self.git("init", "-q")
+        self.git("add", "-A")
+        self.git("-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", "copy")
+
+    def git(self, *words: str) -> None:
+        subprocess.run(["git", *words], cwd=self.root, check=True, capture_output=True)
+
+    def run(self, *words: str, code: int = 0, **env: str) -> str:
+        """Run a command in the project; return what it printed."""
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "KAGGLE_", "HF_"))}
+        environ |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}",
+            "HOME": str(self.root.parent),
+        }
+        environ |= {"DATA_ARCHIVES": str(self.archives)} | env
+        done = subprocess.run(words, cwd=self.root, env=environ, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def params(self) -> Any:
+        return yaml.load(self.root / "params.yaml")
+
+    def edit(self, params: Any) -> None:
+        yaml.dump(params, self.root / "params.yaml")
+
+    def lock(self) -> Any:
+        return yaml.load(self.root / "stages/dvc.lock")["stages"]
+
+    def add_data(self, name: str, files: dict[str, bytes]) -> None:
+        with zipfile.ZipFile(self.archives / f"{name}.zip", "w") as archive:
+            for path, content in files.items():
+                archive.writestr(path, content)
+
+
+def shapes(count: int = 40) -> dict[str, bytes]:
+    return {f"{label}s/{n:02d}.png": shape_png(label, n) for label in ("cross", "disk") for n in range(count)}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("pipeline") / "project")
+    project.add_data("mine", shapes())
+    params = project.params()
+    layout = {"path": "{label}s/{file}", "labels": {"cross": "cross", "disk": "disk"}}
+    params["datasets"]["mine"] = {
+        "source": {"kind": "archive", "file": "mine.zip", "layout": layout},
+        "expect": {"counts": {"cross": 40, "disk": 40}, "fingerprint": ""},
+        "about": {"title": "Shapes", "url": "", "license": "none", "generated": True},
+    }
+    recipe = params["recipes"]["quickstart"]
+    recipe = json.loads(json.dumps(recipe)) | {"dataset": "mine", "classes": ["cross", "disk"]}
+    recipe["enhance"]["operations"] = [
+        {"op": "denoise", "method": "median", "size": 3},
+        {"op": "clahe", "clip": 1.0, "tiles": 2},
+        {"op": "resize", "size": 32, "mode": "pad"},
+    ]
+    recipe["train"] |= {"epochs": 2}
+    params["recipes"]["mine"] = recipe
+    params["recipes"]["twin"] = json.loads(json.dumps(recipe))
+    project.edit(params)
+    project.run("dvc", "repro", REPORT)
+    return project
+
+
+def test_a_data_set_and_a_recipe_of_your_own_give_a_report(project: Project) -> None:
+    page = (project.root / "reports/mine/report.html").read_text()
+    assert "Not for clinical use" in page
+    assert "Generated images" in page
+    assert "http" not in page.replace("http://www.w3.org", ""), "the page must stand alone"
+    test = json.loads((project.root / "metrics/mine/test.json").read_text())
+    assert test["published"]["n"] == test["clean"]["n"] == 16
+    assert 0 <= test["published"]["accuracy"] <= 1
+    split = json.loads((project.root / "metrics/mine/split.json").read_text())
+    assert split["straddling_groups"] == 0
+    assert sum(split[part]["images"] for part in ("train", "validation", "test")) == 80
+    assert (project.root / "plots/mine/sheets/grad-cam.png").stat().st_size > 10_000
+
+
+def test_a_second_run_does_nothing_and_a_forced_one_gives_the_same_bytes(project: Project) -> None:
+    assert "Running stage" not in project.run("dvc", "repro", REPORT)
+    before = project.lock()
+    project.run("dvc", "repro", "-f", REPORT, WORKERS="1")
+    assert project.lock() == before
+
+
+def test_another_learning_rate_makes_train_and_what_follows_again_and_nothing_else(project: Project) -> None:
+    project.run("dvc", "repro", "stages/dvc.yaml:train@twin")
+    params = project.params()
+    params["recipes"]["mine"]["train"]["optimizer"]["lr"] = 0.002
+    project.edit(params)
+    targets = (REPORT, "stages/dvc.yaml:train@twin")
+    changed = json.loads(project.run("dvc", "status", "--json", "--with-deps", *targets))
+    # Stages between the two wait for what training will give; the report shows the recipe's parameters.
+    assert set(changed) == {"stages/dvc.yaml:train@mine", REPORT}
+    output = project.run("dvc", "repro", *targets)
+    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    assert ran == [f"stages/dvc.yaml:{stage}@mine" for stage in ("train", "evaluate", "explain", "report")]
+
+
+def test_unreadable_image_is_named_and_leaves_nothing(project: Project) -> None:
+    files = shapes(6)
+    files["disks/03.png"] = files["disks/03.png"][:60]
+    project.add_data("mine", files)
+    project.run("python", "src/download.py", "mine", code=1)  # not the counts that params.yaml expects
+    params = project.params()
+    params["datasets"]["broken"] = json.loads(json.dumps(params["datasets"]["mine"]))
+    params["datasets"]["broken"]["expect"]["counts"] = {}
+    params["recipes"]["broken"] = json.loads(json.dumps(params["recipes"]["mine"])) | {"dataset": "broken"}
+    project.edit(params)
+    project.run("python", "src/download.py", "broken")
+    assert "disks/03.png: unreadable" in project.run("python", "src/audit.py", "broken")
+    output = project.run("python", "src/enhance.py", "broken", code=1)
+    assert "disks/03.png" in output
+    assert "Traceback" not in output
+    assert not (project.root / "data/enhanced/broken").exists()
+    assert not list(project.root.glob("**/.*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "command", "says"),
+    [
+        (("recipes.mine.train.epoch", 3), ("src/train.py", "mine"), "did you mean 'epochs'"),
+        (("recipes.mine.enhance.operations", []), ("src/enhance.py", "mine"), "must end with their only resize"),
+        (("datasets.mine.source.file", "no.zip"), ("src/download.py", "mine"), "DATA_ARCHIVES="),
+        (("datasets.mine.expect.counts", {"disk": 1}), ("src/download.py", "mine"), "expected {'disk': 1}"),
+        (("backbones.resnet50.weights.revision", "main"), ("src/weights.py", "resnet50"), "revision"),
+        (("recipes.mine.classes", ["disk", "ring"]), ("src/enhance.py", "mine"), "ring"),
+    ],
+)
+def test_bad_input_gives_one_clear_message(
+    project: Project, edit: tuple[str, Any], command: tuple[str, str], says: str
+) -> None:
+    original = (project.root / "params.yaml").read_bytes()
+    params = project.params()
+    *path, last = edit[0].split(".")
+    block = params
+    for key in path:
+        block = block[key]
+    block[last] = edit[1]
+    project.edit(params)
+    before = sorted(str(path) for path in project.root.glob("data/**/*"))
+    try:
+        output = project.run("python", *command, code=1)
+    finally:
+        (project.root / "params.yaml").write_bytes(original)
+    assert says in output
+    assert "Traceback" not in output
+    assert sorted(str(path) for path in project.root.glob("data/**/*")) == before
