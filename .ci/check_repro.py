@@ -18,16 +18,20 @@ BEFORE_TRAINING = ("download", "audit", "weights", "enhance", "split")
 def main() -> None:
     """Exit with a message if one of the two does not hold."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    again = subprocess.run(["dvc", "repro"], capture_output=True, text=True, check=True, env=os.environ | {"PATH": path})
-    if "Running stage" in again.stdout + again.stderr:
-        sys.exit(f"a second `dvc repro` ran something:\n{again.stdout}")
-    committed = _outs(subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True, check=True).stdout)
+    again = _run("dvc", "repro", PATH=path)
+    if "Running stage" in again:
+        sys.exit(f"a second `dvc repro` ran something:\n{again}")
+    committed = _outs(_run("git", "show", f"HEAD:{LOCK}"))
     here = _outs(Path(LOCK).read_text())
     same = {name: outs for name, outs in here.items() if name.split("@")[0] in BEFORE_TRAINING}
     differ = [name for name, outs in same.items() if committed.get(name) != outs]
     if differ or not same:
         sys.exit(f"not the hashes that {LOCK} promises: {', '.join(differ) or 'nothing ran'}")
     print(f"{len(same)} stages before training hash as committed; a second run did nothing")
+
+
+def _run(*words: str, **env: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | env).stdout
 
 
 def _outs(lock: str) -> dict[str, Any]:

@@ -38,8 +38,10 @@ def main(name: str) -> None:
         for method in params.methods:
             maps = grad_cam(model, torch.from_numpy(images), targets, params.layer, device)
             shown = [
-                HeatCase(image, heat, None if masks is None else masks[i], _caption(cases.iloc[i]))
-                for i, (image, heat) in enumerate(zip(images, normalize(maps), strict=True))
+                HeatCase(image, heat, None if masks is None else masks[i], _caption(case), case["kind"] == "wrong")
+                for i, (image, heat, (_, case)) in enumerate(
+                    zip(images, normalize(maps), cases.iterrows(), strict=True)
+                )
             ]
             title = f"{name}: {method}, {params.layer} layer, for the predicted class{generated}"
             heat_sheet(sheets / f"{method}.png", shown, title)
@@ -50,8 +52,7 @@ def main(name: str) -> None:
 
 
 def _caption(case: "pd.Series[Any]") -> str:
-    verdict = "right" if case["kind"] == "right" else "WRONG"
-    return f"{verdict}: {case['predicted']} {case['p']:.0%}\ntrue: {case['label']}  (row {case['row']})"
+    return f"{case['kind']}: {case['predicted']} {case['p']:.0%}\ntrue: {case['label']}  (row {case['row']})"
 
 
 if __name__ == "__main__":

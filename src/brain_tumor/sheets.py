@@ -19,12 +19,13 @@ HEAT = "inferno"
 
 
 class HeatCase(NamedTuple):
-    """An image with its heat map (both (S, S), heat 0 to 1), its mask or None, and a caption."""
+    """An image with its heat map (both (S, S), heat 0 to 1), its mask or None, a caption, and if it went wrong."""
 
     image: Gray
     heat: NDArray[np.float32]
     mask: Gray | None
     caption: str
+    wrong: bool
 
 
 def pair_sheet(path: Path, pairs: Sequence[tuple[bytes, bytes, str, str, str]], title: str) -> None:
@@ -66,7 +67,7 @@ def heat_sheet(path: Path, cases: Sequence[HeatCase], title: str) -> None:
         if case.mask is not None and case.mask.any():
             for offset in (0, side + gap.shape[1]):
                 axes.contour(np.arange(side) + offset, np.arange(side), case.mask, [127], colors="cyan", linewidths=0.8)
-        axes.set_title(case.caption, fontsize=7.5, linespacing=1.25)
+        axes.set_title(case.caption, fontsize=7.5, linespacing=1.25, color="firebrick" if case.wrong else "black")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
     bar = figure.colorbar(scale, ax=figure.axes, shrink=min(1.0, 3 / (figure.get_figheight())), aspect=30, pad=0.01)
     bar.set_label("relative relevance within the image")

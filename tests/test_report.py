@@ -1,0 +1,95 @@
+"""The pages for people, and the README's table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import readme
+from brain_tumor.report import index_page, recipe_page, results_table, sentence
+
+ROOT = Path(__file__).parents[1]
+
+
+def figures(n: int, accuracy: float | None) -> dict[str, Any]:
+    if not n:
+        return {"n": 0}
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "auroc")
+    each = {"precision": accuracy, "recall": accuracy, "f1": accuracy, "auroc": None, "support": n}
+    interval = {name: [0.5, 0.99] for name in names}
+    return {"n": n, **dict.fromkeys(names, accuracy), "interval": interval, "classes": {"<b>": each}}
+
+
+def page(**changes: Any) -> str:
+    part = {"images": 9, "groups": 8, "classes": {"<b>": 9}}
+    words: dict[str, Any] = {
+        "recipe": "mine",
+        "block": {"evaluate": {"rounds": 100}, "train": {"select": "loss"}},
+        "about": {"title": "Shapes", "url": "", "license": "none", "generated": False},
+        "card": {
+            "architecture": "net",
+            "classes": ["<b>"],
+            "pretrained": "none",
+            "data": "f" * 8,
+            "versions": {"torch": "2"},
+        },
+        "metrics": {
+            "audit": {
+                "images": 27, "distinct_files": 26, "distinct_images": 25, "groups": 25, "patients": 0,
+                "unreadable": 0, "label_conflicts": 0,
+            },
+            "split": {"train": part, "validation": part, "test": part},
+            "train": {"images": 9, "parameters": 10, "selected_epoch": 1, "validation_accuracy": 0.5},
+            "test": {"published": figures(20, 0.9), "clean": figures(12, 0.8)},
+        },
+        "pictures": dict.fromkeys(("audit", "enhance", "curves", "confusion", "grad-cam"), b"png"),
+        "sheets": ["grad-cam"],
+        "commit": "abc",
+    }  # fmt: skip
+    return recipe_page(**(words | changes))
+
+
+def test_page_says_what_the_test_images_are_worth_and_stands_alone() -> None:
+    html = page()
+    assert "Of 20 test images, 8 have a copy" in html
+    assert "0.900" in html
+    assert "0.800" in html
+    assert "Not for clinical use" in html
+    assert "Generated images" not in html
+    assert "<b>" not in html, "names from data are text, not markup"
+    assert 'src="http' not in html
+    assert "<link" not in html
+
+
+def test_generated_data_are_flagged() -> None:
+    about = {"title": "Phantom", "url": "", "license": "none", "generated": True}
+    assert "Generated images" in page(about=about)
+
+
+@pytest.mark.parametrize(
+    ("every", "clean", "expected"),
+    [
+        (figures(20, 0.9), figures(20, 0.9), "None of 20 test images has a known copy in training; accuracy 0.900."),
+        (figures(20, 0.9), figures(0, None), "Of 20 test images, 20 have a copy in the images used for training"),
+    ],
+)
+def test_sentence(every: dict[str, Any], clean: dict[str, Any], expected: str) -> None:
+    assert sentence({"published": every, "clean": clean}).startswith(expected)
+
+
+def test_index_and_table_mark_generated_data_and_missing_figures() -> None:
+    row = {"recipe": "r", "dataset": "d", "generated": True, "architecture": "net"}
+    rows = [row | {"published": figures(20, 0.9), "clean": figures(0, None)}]
+    assert "(generated images)" in index_page(rows)
+    line = results_table(rows).splitlines()[-1]
+    assert line == "| `r` | d **(generated images)** | net | 0.900 (0.500–0.990), n = 20 | none | none |"
+
+
+def test_the_readme_shows_what_is_in_metrics() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = text.partition(readme.START)[2].partition(readme.END)[0]
+    assert shown == readme.results(ROOT), "run `make readme`"
+    for path in (ROOT / "metrics").glob("*/test.json"):
+        accuracy = json.loads(path.read_text())["published"]["accuracy"]
+        assert f"{accuracy:.3f}" in shown
