@@ -32,7 +32,8 @@ def main(name: str) -> None:
     generated = read(PARAMS, f"datasets.{dataset}.about.generated", bool)
     backbone_folder = Path("data/weights") / read(PARAMS, f"recipes.{name}.backbone", str)
     backbone = json.loads((backbone_folder / "backbone.json").read_text())
-    weights = backbone_folder / "model.safetensors"
+    # Not whether the file is there: one that is promised and missing must be an error, never random weights.
+    weights = backbone_folder / "model.safetensors" if backbone["sha256"] else None
 
     folder = Path(f"data/enhanced/{name}")
     rows = read_rows(folder, Path(f"data/split/{name}.csv"), "train", "validation")
@@ -56,7 +57,7 @@ def main(name: str) -> None:
     )
     device = runtime.start()
     torch.manual_seed(params.seed)  # for the new head, and for everything when training from scratch
-    model = Classifier(card, weights if weights.exists() else None)
+    model = Classifier(card, weights)
     key = hashlib.sha256(f"{card.model_dump_json()} {params.model_dump_json()}".encode()).hexdigest()[:16]
     scratch = SCRATCH / "train" / name / f"{key}.pt"
     state = train(model, training, validation, params, device, scratch)

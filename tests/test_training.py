@@ -245,6 +245,11 @@ def test_checkpoint_comes_back_and_refuses_what_does_not_fit(tmp_path: Path) -> 
         load(tmp_path / "nowhere", CPU)
 
 
+def test_missing_weights_are_an_error_and_never_random(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Classifier(card(), tmp_path / "model.safetensors")
+
+
 def test_one_channel_stem_is_exact_where_it_is_used(tmp_path: Path) -> None:
     """timm's one-channel adaption gives what the gray channel three times would, if all channels are scaled alike."""
     from safetensors.torch import save_file
