@@ -1,0 +1,60 @@
+"""The raw store: the same bytes for the same files, and a check of what a source gave."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain_tumor.archive import RawArchive, RawImage, check_expected, class_counts, fingerprint, write
+from brain_tumor.errors import UserError
+
+IMAGES = [
+    RawImage("b/2.png", b"two", "b", "test", "p1", "axial", b"mask"),
+    RawImage("a/1.png", b"one", "a", "train"),
+    RawImage("a/é 3.png", b"three", "a", "train", mask=b"mask 3"),
+]
+
+
+@given(order=st.permutations(range(3)))
+def test_the_bytes_do_not_depend_on_the_order(order: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("raw")
+    write(folder / "one.zip", IMAGES)
+    write(folder / "other.zip", [IMAGES[i] for i in order])
+    assert (folder / "one.zip").read_bytes() == (folder / "other.zip").read_bytes()
+
+
+def test_what_goes_in_comes_out_untouched(tmp_path: Path) -> None:
+    index = write(tmp_path / "raw.zip", IMAGES)
+    with RawArchive(tmp_path / "raw.zip") as raw:
+        assert raw.index.equals(index)
+        assert dict(raw.contents()) == {image.path: image.content for image in IMAGES}
+        masks = dict(zip(raw.index["path"], raw.index["mask"], strict=True))
+        assert raw.read(masks["b/2.png"]) == b"mask"
+    assert index["path"].tolist() == ["a/1.png", "a/é 3.png", "b/2.png"]
+    assert index["patient"].tolist() == ["", "", "p1"]
+
+
+def test_fingerprint_is_blind_to_names_and_sees_contents_labels_and_splits(tmp_path: Path) -> None:
+    def of(*images: RawImage) -> str:
+        return fingerprint(write(tmp_path / "raw.zip", images))
+
+    assert of(*IMAGES) == of(*(image._replace(path=f"{n}.png") for n, image in enumerate(IMAGES[::-1])))
+    for change in ({"content": b"other"}, {"label": "c"}, {"split": "train"}):
+        assert of(*IMAGES) != of(IMAGES[0]._replace(**change), *IMAGES[1:])
+
+
+def test_names_must_differ(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="occurs twice"):
+        write(tmp_path / "raw.zip", [IMAGES[0], IMAGES[0]])
+
+
+def test_what_differs_from_the_expected_is_shown_with_both_sides(tmp_path: Path) -> None:
+    index = write(tmp_path / "raw.zip", IMAGES)
+    assert class_counts(index) == {"test/b": 1, "train/a": 2}
+    check_expected(index, {}, "", "set")
+    check_expected(index, class_counts(index), fingerprint(index), "set")
+    with pytest.raises(UserError, match=r"expected \{'test/b': 2\}\n  found    \{'test/b': 1, 'train/a': 2\}"):
+        check_expected(index, {"test/b": 2}, "", "set")
+    with pytest.raises(UserError, match=f"(?s)expected fingerprint 0f.*found +{fingerprint(index)}"):
+        check_expected(index, {}, "0f", "set")

@@ -1,0 +1,103 @@
+"""Enhancement operations on images whose answer is known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from brain_tumor.enhance import CropHead, EnhanceParams, Resize, enhance, head_box, resize
+
+METHODS = ["otsu", "extreme-points"]
+
+
+def head(
+    height: int = 120, width: int = 160, left: int = 30, top: int = 20, right: int = 130, bottom: int = 110
+) -> Any:
+    y, x = np.mgrid[:height, :width]
+    cy, cx, ry, rx = (top + bottom) / 2, (left + right) / 2, (bottom - top) / 2, (right - left) / 2
+    inside = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
+    return np.where(inside, 150, 5).astype(np.uint8)
+
+
+def operations(*ops: dict[str, Any]) -> EnhanceParams:
+    return EnhanceParams.model_validate({"operations": ops})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_crop_finds_the_head(method: Any) -> None:
+    found = head_box(head(), CropHead(op="crop-head", method=method, padding=0))
+    np.testing.assert_allclose(found, (30, 20, 130, 110), atol=4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("image", [np.zeros((60, 50), np.uint8), np.full((60, 50), 200, np.uint8)])
+def test_without_a_head_the_whole_image_stays(method: Any, image: Any) -> None:
+    left, top, right, bottom = head_box(image, CropHead(op="crop-head", method=method))
+    assert right - left >= 48
+    assert bottom - top >= 58
+
+
+def test_all_sizeable_parts_are_kept_and_a_tiny_rest_is_not_trusted() -> None:
+    two = np.maximum(head(right=70), head(left=90))
+    op = CropHead(op="crop-head", padding=0)
+    np.testing.assert_allclose(head_box(two, op), (30, 20, 130, 110), atol=5)
+    small = head(300, 300, 140, 140, 180, 180)
+    assert head_box(small, op) == (0, 0, 300, 300)
+
+
+def test_pad_keeps_the_aspect_ratio_and_squash_does_not() -> None:
+    wide = np.full((30, 60), 200, np.uint8)
+    padded = resize(wide, Resize(op="resize", size=40, mode="pad"))
+    assert (padded[:10] == 0).all()
+    assert (padded[10:30] == 200).all()
+    assert (padded[30:] == 0).all()
+    assert (resize(wide, Resize(op="resize", size=40, mode="squash")) == 200).all()
+
+
+@given(st.integers(50, 110), st.integers(40, 90), st.sampled_from(["pad", "squash"]))
+def test_a_mask_goes_where_its_image_goes(column: int, row: int, mode: str) -> None:
+    image = head() // 2
+    mask = np.zeros_like(image)
+    mask[row - 6 : row + 6, column - 6 : column + 6] = 255
+    image[mask > 0] = 255
+    steps = operations({"op": "crop-head"}, {"op": "resize", "size": 64, "mode": mode}).operations
+    found = enhance(image, steps, mask)
+    assert found.mask is not None
+    assert set(np.unique(found.mask)) == {0, 255}
+    bright = found.image > 170
+    assert (bright & (found.mask > 0)).sum() / (bright | (found.mask > 0)).sum() > 0.7
+
+
+def test_contrast_and_noise_operations_keep_shape_and_type() -> None:
+    random = np.random.default_rng(0)
+    image = (head() // 2 + random.integers(0, 40, (120, 160))).astype(np.uint8)
+    steps = operations(
+        {"op": "denoise", "method": "bilateral", "size": 5},
+        {"op": "denoise", "method": "median", "size": 3},
+        {"op": "clahe", "clip": 4.0, "tiles": 4},
+        {"op": "resize", "size": 48, "mode": "squash"},
+    ).operations
+    first, second = enhance(image, steps), enhance(image.copy(), steps)
+    assert first.image.dtype == np.uint8
+    assert first.image.shape == (48, 48)
+    assert (first.image == second.image).all()
+    plain = enhance(image, steps[-1:])
+    assert first.image.std() > plain.image.std(), "CLAHE spreads the values"
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [],
+        [{"op": "clahe"}],
+        [{"op": "resize", "size": 32, "mode": "pad"}, {"op": "clahe"}],
+        [{"op": "resize", "size": 32, "mode": "pad"}] * 2,
+        [{"op": "sharpen"}, {"op": "resize", "size": 32, "mode": "pad"}],
+    ],
+)
+def test_one_resize_ends_the_list(ops: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValidationError):
+        operations(*ops)

@@ -1,0 +1,111 @@
+"""Properties of the split: complete, grouped, stratified, and blind to order and names."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from brain_tumor.errors import UserError
+from brain_tumor.split import SplitParams, split, summary
+
+
+def make(groups: list[tuple[str, int]], published: bool = False, seed: int = 0) -> pd.DataFrame:
+    """Rows from (label, size) of each group; with published folders every third row is a test row."""
+    rows = [(label, f"g{number}") for number, (label, size) in enumerate(groups) for _ in range(size)]
+    table = pd.DataFrame(rows, columns=["label", "group"])
+    table["sha256"] = [hashlib.sha256(f"{seed} {i}".encode()).hexdigest() for i in range(len(table))]
+    table["path"] = [f"{i}.png" for i in range(len(table))]
+    table["patient"] = ""
+    table["split"] = np.where(np.arange(len(table)) % 3 == 0, "test", "train") if published else ""
+    return table
+
+
+def params(**changes: Any) -> SplitParams:
+    return SplitParams.model_validate({"by": "fraction", "test": 0.2, "validation": 0.2, "seed": 1} | changes)
+
+
+GROUPS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 4)), min_size=40, max_size=80)
+
+
+def splittable(groups: list[tuple[str, int]]) -> bool:
+    return min(sum(label == name for label, _ in groups) for name in "ab") >= 12
+
+
+@given(GROUPS, st.integers(0, 99))
+def test_each_row_has_a_part_and_no_group_straddles(groups: list[tuple[str, int]], seed: int) -> None:
+    assume(splittable(groups))
+    rows = make(groups, seed=seed)
+    found = split(rows, params(seed=seed))
+    assert found.index.equals(rows.index)
+    assert set(found["part"]) == {"train", "validation", "test"}
+    assert (found["part"].groupby(rows["group"]).nunique() == 1).all()
+    assert not found["leaked"].any()
+    for label in "ab":
+        mine = found["part"][rows["label"] == label]
+        for part in ("test", "validation"):
+            # Whole groups of at most four rows: no class is off by more than one of them.
+            assert abs((mine == part).sum() - 0.2 * len(mine)) <= 4
+
+
+@given(GROUPS, st.integers(0, 99))
+def test_order_and_names_of_files_do_not_matter(groups: list[tuple[str, int]], seed: int) -> None:
+    assume(splittable(groups))
+    rows = make(groups)
+    shuffled = rows.sample(frac=1, random_state=seed).assign(path=lambda t: [f"x{i}" for i in range(len(t))])
+    for unit in ("group", "image"):
+        one, other = split(rows, params(unit=unit)), split(shuffled, params(unit=unit))
+        pd.testing.assert_frame_equal(one, other.loc[one.index])
+
+
+@given(GROUPS, st.sampled_from(["group", "image"]))
+def test_published_folders_are_kept_and_their_leaks_marked(groups: list[tuple[str, int]], unit: str) -> None:
+    assume(splittable(groups))
+    rows = make(groups, published=True)
+    found = split(rows, params(by="published", test=0.0, unit=unit))
+    assert ((found["part"] == "test") == (rows["split"] == "test")).all()
+    learned = set(rows["group"][found["part"] != "test"])
+    assert (found["leaked"] == ((found["part"] == "test") & rows["group"].isin(learned))).all()
+    if unit == "group":
+        rest = found["part"] != "test"
+        assert (found["part"][rest].groupby(rows["group"][rest]).nunique() == 1).all()
+
+
+def test_another_seed_is_another_split() -> None:
+    rows = make([("a", 1), ("b", 2)] * 30)
+    assert (split(rows, params(seed=1))["part"] != split(rows, params(seed=2))["part"]).any()
+
+
+def test_a_part_without_a_class_is_an_error() -> None:
+    with pytest.raises(UserError, match="validation part has no image of a, b"):
+        split(make([("a", 1)] * 40 + [("b", 4)] * 2), params(test=0.5, validation=0.01))
+
+
+def test_published_needs_folders() -> None:
+    with pytest.raises(UserError, match="no published training and test folders"):
+        split(make([("a", 1), ("b", 1)] * 20), params(by="published", test=0.0))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"by": "published"}, {"test": 0.0}, {"test": 0.9}, {"validation": 0.0}, {"tests": 1}]
+)
+def test_contradictory_parameters_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        params(**changes)
+
+
+def test_summary_counts_and_proves() -> None:
+    rows = make([("a", 2), ("b", 2)] * 20)
+    table = rows.join(split(rows, params()))
+    counts = summary(table, ("a", "b"))
+    assert sum(counts[part]["images"] for part in ("train", "validation", "test")) == len(rows)
+    assert counts["straddling_groups"] == counts["leaked"] == 0
+    by_image = rows.join(split(rows, params(unit="image")))
+    counts = summary(by_image, ("a", "b"))
+    assert counts["straddling_groups"] > 0
+    assert counts["leaked"] == by_image["leaked"].sum() > 0
+    assert counts["clean"] == counts["test"]["images"] - counts["leaked"]

@@ -1,0 +1,79 @@
+"""Archives that somebody else made: what counts, and what is refused."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from brain_tumor.errors import UserError
+from brain_tumor.zips import Layout, find_on_disk, read_images
+
+FLAT = Layout(path="{label}/{file}", labels={"yes": "tumor", "no": "notumor"})
+SPLIT = Layout(path="{split}/{label}/{file}", labels={"yes": "tumor"}, splits={"Training": "train", "Testing": "test"})
+
+
+def make(path: Path, *names: str | zipfile.ZipInfo, content: bytes = b"x", method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return path
+
+
+def test_only_what_fits_the_layout_counts(tmp_path: Path) -> None:
+    names = ["yes/b.JPG", "no/a b.png", "brain/yes/b.JPG", "maybe/c.png", "yes/", "readme.txt"]
+    found = [(i.path, i.label, i.split) for i in read_images(make(tmp_path / "a.zip", *names), FLAT)]
+    assert found == [("no/a b.png", "notumor", ""), ("yes/b.JPG", "tumor", "")]
+
+
+def test_published_splits_come_from_the_folders(tmp_path: Path) -> None:
+    names = ["Training/yes/1.png", "Testing/yes/1.png", "Training/no/2.png", "Other/yes/3.png"]
+    found = [(i.path, i.label, i.split) for i in read_images(make(tmp_path / "a.zip", *names), SPLIT)]
+    assert found == [("Testing/yes/1.png", "tumor", "test"), ("Training/yes/1.png", "tumor", "train")]
+
+
+def test_nothing_that_fits_is_an_error_that_shows_some_names(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no file of the form \{label\}/\{file\} \(it has data/x.png"):
+        list(read_images(make(tmp_path / "a.zip", "data/x.png"), FLAT))
+
+
+@pytest.mark.parametrize("name", ["../yes/a.png", "/yes/a.png", "yes/../../a.png", "..\\yes\\a.png", "C:/yes/a.png"])
+def test_paths_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="outside the archive: refused"):
+        list(read_images(make(tmp_path / "a.zip", "yes/b.png", name), FLAT))
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("yes/link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with pytest.raises(UserError, match=r"'yes/link.png' is a link or a device"):
+        list(read_images(make(tmp_path / "a.zip", link), FLAT))
+
+
+def test_bombs_are_refused(tmp_path: Path) -> None:
+    bomb = make(tmp_path / "a.zip", "yes/a.png", content=bytes(2**24), method=zipfile.ZIP_BZIP2)
+    with pytest.raises(UserError, match="compressed over 1000-fold"):
+        list(read_images(bomb, FLAT))
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.zip", "yes/a.png", content=b"some content")
+    path.write_bytes(path.read_bytes().replace(b"some content", b"some c0ntent", 1))
+    with pytest.raises(UserError, match=r"yes/a.png is damaged .*download it again"):
+        list(read_images(path, FLAT))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match="cannot be read as a zip archive"):
+        list(read_images(path, FLAT))
+
+
+def test_archives_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATA_ARCHIVES", raising=False)
+    assert find_on_disk("a.zip") is None
+    (tmp_path / "empty").mkdir()
+    make(tmp_path / "a.zip", "yes/a.png")
+    monkeypatch.setenv("DATA_ARCHIVES", f"{tmp_path / 'empty'}:{tmp_path}")
+    assert find_on_disk("a.zip") == tmp_path / "a.zip"
+    assert find_on_disk("b.zip") is None
+    monkeypatch.setenv("DATA_ARCHIVES", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="nowhere, which is no folder"):
+        find_on_disk("a.zip")
