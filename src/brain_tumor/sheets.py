@@ -36,11 +36,11 @@ def pair_sheet(path: Path, pairs: Sequence[tuple[bytes, bytes, str, str, str]], 
         save(figure, path)
         return
     columns = 3
-    figure, cells = _grid(len(pairs), columns, 2.15 * CELL, CELL * 1.35, title)
+    figure, cells = _grid(len(pairs), columns, 2.15 * CELL, CELL * 1.45, title)
     for axes, (first, second, name, other, what) in zip(cells, pairs, strict=False):
         left, right = (_fit(read_gray(content), 160) for content in (first, second))
         axes.imshow(np.hstack([left, np.full((160, 6), 255, np.uint8), right]), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=6.5, linespacing=1.25)
+        axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=8, linespacing=1.25)
     save(figure, path)
 
 
@@ -52,7 +52,7 @@ def before_after_sheet(path: Path, pairs: Sequence[tuple[Gray, Gray, str]], titl
         gap = np.full((side, 6), 255, np.uint8)
         axes.imshow(np.hstack([_fit(before, side), gap, _fit(after, side)]), cmap="gray", vmin=0, vmax=255)
         sizes = " → ".join(f"{shape[1]}×{shape[0]}" for shape in (before.shape, after.shape))
-        axes.set_title(f"{label}  ({sizes})", fontsize=8)
+        axes.set_title(f"{label}  ({sizes})", fontsize=9)
     save(figure, path)
 
 
@@ -67,7 +67,7 @@ def heat_sheet(path: Path, cases: Sequence[HeatCase], title: str) -> None:
         if case.mask is not None and case.mask.any():
             for offset in (0, side + gap.shape[1]):
                 axes.contour(np.arange(side) + offset, np.arange(side), case.mask, [127], colors="cyan", linewidths=0.8)
-        axes.set_title(case.caption, fontsize=7.5, linespacing=1.25, color="firebrick" if case.wrong else "black")
+        axes.set_title(case.caption, fontsize=9, linespacing=1.25, color="firebrick" if case.wrong else "black")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
     bar = figure.colorbar(scale, ax=figure.axes, shrink=min(1.0, 3 / (figure.get_figheight())), aspect=30, pad=0.01)
     bar.set_label("relative relevance within the image")
@@ -88,7 +88,7 @@ def _grid(count: int, columns: int, width: float, height: float, title: str) -> 
     cells = list(np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel())
     for axes in cells:
         axes.axis("off")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=13)
     return figure, cells
 
 
