@@ -4,13 +4,16 @@ RECIPE ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint lock readme
+.PHONY: repro test lint lock readme repository
 
-repro: .venv/complete
-	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "This folder is no Git repository, and DVC needs one: run 'git init' here first."; exit 1; }
+repro: repository .venv/complete
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
 	@echo
 	@echo "Open $(CURDIR)/reports/$(if $(RECIPE),$(RECIPE)/report.html,index.html)"
+
+repository:
+	@git rev-parse --git-dir >/dev/null 2>&1 || \
+	  { echo "This folder is no Git repository, and DVC needs one: run 'git init' here first."; exit 1; }
 
 test: .venv/complete
 	python -m pytest
