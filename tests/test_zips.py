@@ -3,8 +3,10 @@
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from brain_tumor.errors import UserError
 from brain_tumor.zips import Layout, find_on_disk, read_images
@@ -21,7 +23,7 @@ def make(path: Path, *names: str | zipfile.ZipInfo, content: bytes = b"x", metho
 
 
 def test_only_what_fits_the_layout_counts(tmp_path: Path) -> None:
-    names = ["yes/b.JPG", "no/a b.png", "brain/yes/b.JPG", "maybe/c.png", "yes/", "readme.txt"]
+    names = ["yes/b.JPG", "no/a b.png", ".", "brain/yes/b.JPG", "maybe/c.png", "yes/", "readme.txt"]
     found = [(i.path, i.label, i.split) for i in read_images(make(tmp_path / "a.zip", *names), FLAT)]
     assert found == [("no/a b.png", "notumor", ""), ("yes/b.JPG", "tumor", "")]
 
@@ -41,6 +43,14 @@ def test_nothing_that_fits_is_an_error_that_shows_some_names(tmp_path: Path) -> 
 def test_paths_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="outside the archive: refused"):
         list(read_images(make(tmp_path / "a.zip", "yes/b.png", name), FLAT))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"path": "{file}"}, {"path": "{label}"}, {"path": "{split}/{label}/{file}"}, {"splits": {"a": "test"}}]
+)
+def test_a_layout_without_what_it_needs_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Layout.model_validate({"path": "{label}/{file}", "labels": {"yes": "tumor"}} | changes)
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
@@ -28,6 +28,14 @@ class Layout(Block):
     path: str
     labels: dict[str, str]
     splits: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_what_it_needs(self) -> "Layout":
+        if "{label}" not in self.path or "{file}" not in self.path:
+            raise ValueError("`path` must hold {label} and {file}, as in {label}/{file}")
+        if ("{split}" in self.path) != bool(self.splits):
+            raise ValueError("`splits` goes with a {split} in `path`, and with nothing else")
+        return self
 
     def pattern(self) -> re.Pattern[str]:
         """The path as a regular expression with the groups label, file and perhaps split."""
@@ -87,7 +95,7 @@ def find_on_disk(name: str) -> Path | None:
 def _refuse_unsafe(member: zipfile.ZipInfo, path: Path) -> None:
     """Nothing is ever unpacked to disk, but paths are passed on, and a bomb would fill the memory."""
     parts = PurePosixPath(member.filename.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+    if parts.is_absolute() or ".." in parts.parts or ":" in "".join(parts.parts[:1]):
         raise UserError(f"{path}: member '{member.filename}' points outside the archive: refused")
     if (member.external_attr >> 16) & 0o170000 not in (0, 0o100000, 0o040000):
         raise UserError(f"{path}: member '{member.filename}' is a link or a device: refused")
