@@ -14,6 +14,8 @@ IMAGES = [
     RawImage("a/1.png", b"one", "a", "train"),
     RawImage("a/é 3.png", b"three", "a", "train", mask=b"mask 3"),
 ]
+# Whatever a person might call a file: quotes, commas and non-Latin letters, but no control characters.
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8)
 
 
 @given(order=st.permutations(range(3)))
@@ -47,6 +49,22 @@ def test_fingerprint_is_blind_to_names_and_sees_contents_labels_and_splits(tmp_p
 def test_names_must_differ(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="occurs twice"):
         write(tmp_path / "raw.zip", [IMAGES[0], IMAGES[0]])
+
+
+def test_an_image_in_the_place_of_a_mask_is_refused_in_either_order(tmp_path: Path) -> None:
+    images = [RawImage("masks/1.png", b"image", "a"), RawImage("1.png", b"one", "a", mask=b"mask")]
+    for order in (images[::-1], images):
+        with pytest.raises(UserError, match="occurs twice"):
+            write(tmp_path / "raw.zip", order)
+
+
+@given(names=st.lists(NAMES, min_size=1, max_size=4, unique=True), label=st.sampled_from(["NA", "no", "", "1", "a,b"]))
+def test_names_and_labels_stay_text(names: list[str], label: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("raw") / "raw.zip"
+    index = write(path, [RawImage(f"{name}.png", name.encode(), label) for name in names])
+    with RawArchive(path) as raw:
+        assert raw.index.equals(index)
+        assert dict(raw.contents()) == {f"{name}.png": name.encode() for name in names}
 
 
 def test_what_differs_from_the_expected_is_shown_with_both_sides(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ def table(files: list[tuple[str, bytes, str, str, str]]) -> pd.DataFrame:
     return audit(index, [inspect(content) for _, content, *_ in files])
 
 
+AS_LISTED = table(FILES)
+
+
 def test_copies_patients_conflicts_and_broken_files_are_found() -> None:
     found = table(FILES).set_index("path")
     group = found["group"]
@@ -55,6 +58,21 @@ def test_copies_patients_conflicts_and_broken_files_are_found() -> None:
     assert found["problem"]["train/broken.png"].startswith("unreadable")
     assert found["problem"]["train/text.jpg"] == "unreadable: not an image file"
     assert found["problem"]["train/flat.png"].startswith("blank")
+
+
+def test_a_copy_under_another_encoding_joins_the_patient_s_group() -> None:
+    found = table(
+        [
+            ("1.png", png(1), "x", "", "p"),
+            ("2.png", png(2), "x", "", "p"),
+            ("copy of 1.png", png(1, "RGB"), "x", "", ""),
+            ("copy of 2.png", png(2, level=0), "x", "", "q"),
+            ("3.png", png(3), "x", "", "q"),
+            ("other.png", png(4), "x", "", ""),
+        ]
+    )
+    assert found["group"].nunique() == 2
+    assert found["group"][:5].nunique() == 1
 
 
 def test_counts() -> None:
@@ -77,7 +95,9 @@ def test_counts() -> None:
 @given(st.permutations(range(len(FILES))))
 def test_order_and_names_of_files_do_not_matter(order: list[int]) -> None:
     moved = table([(f"{n}.png", *FILES[i][1:]) for n, i in enumerate(order)])
-    assert moved["group"].tolist() == [table(FILES)["group"][i] for i in order]
+    columns = ["group", "copy", "conflict", "problem"]
+    pd.testing.assert_frame_equal(moved[columns], AS_LISTED.loc[order, columns].reset_index(drop=True))
+    assert summary(moved) == summary(AS_LISTED)
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=12, max_size=12), min_size=1, max_size=3))
@@ -100,3 +120,40 @@ def test_gallery_shows_conflicts_first(most: int) -> None:
     first, second, what = pairs[0]
     assert {first, second} <= {name for name, *_ in FILES[:4]}
     assert what == "same pixels, other label (same pixels)"
+
+
+def test_gallery_goes_from_worse_to_better() -> None:
+    copies = [
+        ("conflict 1", png(1), "x", "train", ""),
+        ("conflict 2", png(1), "y", "train", ""),
+        ("leak 1", png(2), "x", "train", ""),
+        ("leak 2", png(2), "x", "train", ""),
+        ("leak 3", png(2, "RGB"), "x", "test", ""),
+        ("copy 1", png(3), "x", "train", ""),
+        ("copy 2", png(3), "x", "train", ""),
+        ("alone", png(4), "x", "train", ""),
+    ]
+    expected = [
+        ("conflict 1", "conflict 2", "same pixels, other label (same bytes)"),
+        ("leak 1", "leak 3", "in training and test (same pixels)"),
+        ("copy 1", "copy 2", "copy (same bytes)"),
+    ]
+    for order in (copies, copies[::-1]):
+        for most in (3, 1):
+            assert example_pairs(table(order), most) == expected[:most]
+
+
+def test_gallery_takes_any_file_name() -> None:
+    found = example_pairs(table([("a|b.png", png(1), "x", "", ""), ("c.png", png(1), "x", "", "")]), 5)
+    assert found == [("a|b.png", "c.png", "copy (same bytes)")]
+
+
+def test_gallery_shows_no_unreadable_files() -> None:
+    empty = [(f"{n}.png", b"", "x", "", "") for n in range(2)]
+    text = [(f"{n}.jpg", b"not an image", "y", "", "") for n in range(2)]
+    assert example_pairs(table(empty + text), 5) == []
+
+
+def test_different_unreadable_files_are_no_leak() -> None:
+    found = summary(table([("a.png", b"", "x", "train", ""), ("b.png", b"text", "x", "test", "")]))
+    assert (found["leaked_exact"], found["leaked_pixels"], found["leaked_group"]) == (0, 0, 0)

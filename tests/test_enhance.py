@@ -48,6 +48,44 @@ def test_all_sizeable_parts_are_kept_and_a_tiny_rest_is_not_trusted() -> None:
     assert head_box(small, op) == (0, 0, 300, 300)
 
 
+def test_extreme_points_take_the_largest_part_alone() -> None:
+    two = np.maximum(head(right=70), head(left=90, top=50, bottom=80))
+    found = head_box(two, CropHead(op="crop-head", method="extreme-points"))
+    np.testing.assert_allclose(found, (30, 20, 70, 110), atol=4)
+
+
+def test_a_crop_that_fell_back_is_reported() -> None:
+    steps = operations({"op": "crop-head"}, {"op": "resize", "size": 32, "mode": "pad"}).operations
+    assert not enhance(head(), steps).whole
+    assert enhance(np.zeros((60, 50), np.uint8), steps).whole
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    darkness=st.sampled_from([0.2, 1.0, 8.0]),
+    seed=st.integers(0, 999),
+    method=st.sampled_from(METHODS),
+    mode=st.sampled_from(["pad", "squash"]),
+)
+def test_any_image_however_small_or_noisy_comes_out(
+    shape: tuple[int, int], darkness: float, seed: int, method: Any, mode: str
+) -> None:
+    noise = (np.random.default_rng(seed).random(shape) ** darkness * 255).astype(np.uint8)
+    left, top, right, bottom = head_box(noise, CropHead(op="crop-head", method=method, least=0.0))
+    assert 0 <= left < right <= shape[1]
+    assert 0 <= top < bottom <= shape[0]
+    ops: list[dict[str, Any]] = [
+        {"op": "crop-head", "method": method, "least": 0.0},
+        {"op": "denoise"},
+        {"op": "clahe"},
+        {"op": "resize", "size": 32, "mode": mode},
+    ]
+    found = enhance(noise, operations(*ops).operations, noise)
+    assert found.mask is not None
+    assert found.image.shape == found.mask.shape == (32, 32)
+    assert found.image.dtype == found.mask.dtype == np.uint8
+
+
 def test_pad_keeps_the_aspect_ratio_and_squash_does_not() -> None:
     wide = np.full((30, 60), 200, np.uint8)
     padded = resize(wide, Resize(op="resize", size=40, mode="pad"))
@@ -89,15 +127,15 @@ def test_contrast_and_noise_operations_keep_shape_and_type() -> None:
 
 
 @pytest.mark.parametrize(
-    "ops",
+    ("ops", "says"),
     [
-        [],
-        [{"op": "clahe"}],
-        [{"op": "resize", "size": 32, "mode": "pad"}, {"op": "clahe"}],
-        [{"op": "resize", "size": 32, "mode": "pad"}] * 2,
-        [{"op": "sharpen"}, {"op": "resize", "size": 32, "mode": "pad"}],
+        ([], "must end with their only resize"),
+        ([{"op": "clahe"}], "must end with their only resize"),
+        ([{"op": "resize", "size": 32, "mode": "pad"}, {"op": "clahe"}], "must end with their only resize"),
+        ([{"op": "resize", "size": 32, "mode": "pad"}] * 2, "must end with their only resize"),
+        ([{"op": "sharpen"}, {"op": "resize", "size": 32, "mode": "pad"}], "sharpen"),
     ],
 )
-def test_one_resize_ends_the_list(ops: list[dict[str, Any]]) -> None:
-    with pytest.raises(ValidationError):
+def test_one_resize_ends_the_list(ops: list[dict[str, Any]], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
         operations(*ops)

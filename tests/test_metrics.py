@@ -1,6 +1,7 @@
 """Figures of merit against scikit-learn and SciPy, on random cases with ties, missing classes and single rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,8 @@ def test_figures_equal_those_of_scikit_learn(case: tuple[np.ndarray, np.ndarray,
             assert areas[0, k] == pytest.approx(area, abs=1e-9)
         else:
             assert np.isnan(areas[0, k])
+    # Macro over the classes that have an area; none has one if all rows are of one class.
+    assert found["auroc"] == pytest.approx(pd.Series(areas[0]).mean(), abs=1e-9, nan_ok=True)
 
 
 @given(cases())
@@ -67,6 +70,20 @@ def test_measure_holds_together(case: tuple[np.ndarray, np.ndarray, np.ndarray])
     assert 0 <= low <= high <= 1
     again = measure(truth, probabilities, groups, CLASSES, PARAMS)
     np.testing.assert_equal(found, again)
+
+
+def test_intervals_hold_their_figures_and_follow_the_seed() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 150)
+    scores = random.random((150, 3)) + np.eye(3)[truth] / 2
+    probabilities, groups = scores / scores.sum(1, keepdims=True), [f"g{i}" for i in range(150)]
+    found = measure(truth, probabilities, groups, CLASSES, PARAMS)
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "auroc", "accuracy_wilson"):
+        low, high = found["interval"][name]
+        assert low < found[name.removesuffix("_wilson")] < high, name
+    other = measure(truth, probabilities, groups, CLASSES, EvaluateParams(rounds=100, seed=1))
+    assert tuple(other["interval"]["auroc"]) != tuple(found["interval"]["auroc"])
+    assert other["auroc"] == found["auroc"]
 
 
 def test_intervals_narrow_with_independent_groups_and_not_with_copies() -> None:

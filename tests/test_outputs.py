@@ -36,6 +36,14 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_an_out_that_was_forgotten_leaves_all_of_what_was_there(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("old")
+    with pytest.raises(FileNotFoundError), staged(tmp_path / "one", tmp_path / "two") as (one, _):
+        one.write_text("new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one": "old", "two": "old"}
+
+
 def test_leftovers_of_a_killed_run_and_older_outs_are_replaced(tmp_path: Path) -> None:
     (tmp_path / ".out.partial").mkdir()
     (tmp_path / ".out.partial/rest").write_text("of a killed run")

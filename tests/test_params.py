@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from brain_tumor.backbones import BackboneParams
 from brain_tumor.datasets import About, Expected
@@ -59,11 +60,24 @@ def test_yaml_is_read_as_version_1_2(tmp_path: Path) -> None:
         ("o: {inner: {epochs: 3.5}}", "o.inner.epochs"),
         ("o: {inner: {}}", "o.inner.epochs: Field required"),
         ("oo: {}", "the top level has no key 'o': did you mean 'oo'"),
+        ("", "the top level has no key 'o' (known: none)"),
+        ("o: {inner: {epochs: 3}, names: x}", "o.names: Input should be a valid array"),
         ("o: [", "not valid YAML"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(UserError, match=re.escape(says)):
+        read(file(tmp_path, text), "o", Outer)
+
+
+def test_a_key_missing_further_down_names_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape("o.inner has no key 'epoch': did you mean 'epochs'")):
+        read(file(tmp_path, "o: {inner: {epochs: 3}}"), "o.inner.epoch", int)
+
+
+@pytest.mark.parametrize("text", ["o: {inner: {epochs: 2026-01-01}}", "{2024: {}}"])
+def test_dates_and_numbers_as_keys_are_errors_with_a_message(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError):
         read(file(tmp_path, text), "o", Outer)
 
 
@@ -75,6 +89,10 @@ def test_values_cannot_be_changed() -> None:
 def test_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run from the root of the repository"):
         read(tmp_path / "params.yaml", "o", Outer)
+
+
+def test_nothing_else_is_in_the_file() -> None:
+    assert set(YAML(typ="safe", pure=True).load(PARAMS)) == set(WHOLE)
 
 
 @pytest.mark.parametrize("name", WHOLE["datasets"])
@@ -102,10 +120,18 @@ def test_every_recipe_fits(name: str) -> None:
         read(PARAMS, f"recipes.{name}.{block}", kind)
 
 
-def test_an_experiment_changes_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("recipes.edge.train.optimizer.lr=2e-05", "        lr: 2e-05"),
+        ("recipes.quickstart.enhance.operations.1.size=224", "        size: 224"),
+        ("recipes.vit-rollout.train.head=softmax", "      head: softmax"),
+        ("datasets.navoneel.source.version=2", "      version: 2"),
+    ],
+)
+def test_an_experiment_changes_one_line(tmp_path: Path, override: str, line: str) -> None:
     """`dvc exp run -S` writes the file anew: it must be in the form in which that leaves all other lines alone."""
     path = Path(shutil.copy(PARAMS, tmp_path))
-    with modify_yaml(str(path)) as params:
-        params["recipes"]["edge"]["train"]["optimizer"]["lr"] = 2e-05
+    apply_overrides(str(path), [override])
     before, after = PARAMS.read_text().splitlines(), path.read_text().splitlines()
-    assert [new for old, new in zip(before, after, strict=True) if old != new] == ["        lr: 2e-05"]
+    assert [new for old, new in zip(before, after, strict=True) if old != new] == [line]

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from brain_tumor.errors import UserError
@@ -46,7 +48,16 @@ def test_paths_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"path": "{file}"}, {"path": "{label}"}, {"path": "{split}/{label}/{file}"}, {"splits": {"a": "test"}}]
+    "changes",
+    [
+        {"path": "{file}"},
+        {"path": "{label}"},
+        {"path": "{split}/{label}/{file}"},
+        {"splits": {"a": "test"}},
+        pytest.param(
+            {"path": "{label}/{label}/{file}"},
+        ),
+    ],
 )
 def test_a_layout_without_what_it_needs_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -64,6 +75,54 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     bomb = make(tmp_path / "a.zip", "yes/a.png", content=bytes(2**24), method=zipfile.ZIP_BZIP2)
     with pytest.raises(UserError, match="compressed over 1000-fold"):
         list(read_images(bomb, FLAT))
+
+
+def test_sizes_are_limited_in_all_and_not_believed(tmp_path: Path) -> None:
+    for name, size in (("huge", 40 * 2**30), ("lie", 10)):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for label in ("yes", "no"):
+                archive.writestr(f"{label}/a.png", bytes(2**24))
+            for member in archive.infolist():  # the directory that is written on closing now tells lies
+                member.file_size, member.compress_size = size, max(size, member.compress_size)
+    with pytest.raises(UserError, match="unpacks to more than 64 GiB"):
+        list(read_images(tmp_path / "huge", FLAT))
+    with pytest.raises(UserError, match="is damaged"):
+        list(read_images(tmp_path / "lie", FLAT))
+
+
+def test_a_text_file_is_no_zip(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_text("<html>please sign in</html>")
+    with pytest.raises(UserError, match="cannot be read as a zip archive"):
+        list(read_images(tmp_path / "a.zip", FLAT))
+
+
+@given(
+    method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+    data=st.data(),
+)
+def test_mutated_archives_are_read_or_refused(
+    method: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = make(tmp_path_factory.mktemp("zip") / "a.zip", "yes/é.png", content=bytes(range(200)) * 2, method=method)
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        found = list(read_images(path, FLAT))
+    except UserError:
+        return
+    assert all(image.label in ("tumor", "notumor") for image in found)
+
+
+def test_a_damaged_member_of_a_compressed_archive_is_named(tmp_path: Path) -> None:
+    """As Kaggle's archives are: compressed, where damage shows before the checksum does."""
+    path = make(tmp_path / "a.zip", "yes/a.png", content=bytes(range(256)) * 20, method=zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    content[39] = 255  # the first byte of the compressed data, which follows 30 bytes of header and the name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"yes/a.png is damaged .*download it again"):
+        list(read_images(path, FLAT))
 
 
 def test_damage_is_named(tmp_path: Path) -> None:

@@ -39,8 +39,9 @@ def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
     spool: dict[str, bytes] = {}
     for image in images:
         mask = f"masks/{image.path}" if image.mask is not None else ""
-        if image.path in spool or image.path == INDEX:
-            raise UserError(f"{image.path} occurs twice: file names of a data set must differ")
+        for name in filter(None, (image.path, mask)):
+            if name in spool or name == INDEX:
+                raise UserError(f"{name} occurs twice: file names of a data set must differ")
         spool[image.path] = image.content
         if image.mask is not None:
             spool[mask] = image.mask

@@ -89,7 +89,9 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
     if test.any():
         result["published_test"] = int(test.sum())
         for kind, column in (("exact", "sha256"), ("pixels", "pixels"), ("group", "group")):
-            result[f"leaked_{kind}"] = int(table.loc[test, column].isin(table.loc[train, column]).sum())
+            result[f"leaked_{kind}"] = int(
+                table.loc[test, column].isin(table.loc[train & (table[column] != ""), column]).sum()
+            )
     return result
 
 
@@ -99,8 +101,8 @@ def example_pairs(table: pd.DataFrame, most: int) -> list[tuple[str, str, str]]:
     Conflicting labels come first, then copies across the published split, then other copies; inside a kind
     the order is that of the contents.
     """
-    copies = table[table["copy"] != ""].sort_values(["pixels", "path"])
-    found: list[tuple[int, str, str, str]] = []
+    copies = table[(table["copy"] != "") & (table["pixels"] != "")].sort_values(["pixels", "path"])
+    found: list[tuple[int, str, str, str, str]] = []
     for pixels, same in copies.groupby("pixels", sort=True):
         across = same.drop_duplicates("split")
         labels = same.drop_duplicates("label")
@@ -110,6 +112,6 @@ def example_pairs(table: pd.DataFrame, most: int) -> list[tuple[str, str, str]]:
         elif len(across) > 1:
             pair, rank, what = across.iloc[:2], 1, "in training and test"
         kind = "same bytes" if pair["sha256"].nunique() == 1 else "same pixels"
-        found.append((rank, str(pixels), "|".join(pair["path"]), f"{what} ({kind})"))
+        found.append((rank, str(pixels), *pair["path"], f"{what} ({kind})"))
     chosen = sorted(found)[:most]
-    return [(*paths.split("|"), what) for _, _, paths, what in chosen]  # type: ignore[misc]
+    return [(first, second, what) for _, _, first, second, what in chosen]

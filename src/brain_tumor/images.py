@@ -19,7 +19,8 @@ def read_gray(content: bytes) -> NDArray[np.uint8]:
     """Decode an image file of any mode to gray, upright by its EXIF tag.
 
     Returns:
-        (H, W) uint8, 0 to 255. Color becomes ITU-R 601 luma, transparency black, 16 bits their high byte.
+        (H, W) uint8, 0 to 255. Color becomes ITU-R 601 luma, transparency black, 16 bits their high byte
+        (as they are where none exceeds 255).
 
     Raises:
         UnreadableImageError: not an image, truncated, or more than MAX_PIXELS.
@@ -44,7 +45,9 @@ def read_gray(content: bytes) -> NDArray[np.uint8]:
 def _gray(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)
-        return (wide >> 8).clip(0, 255).astype(np.uint8) if wide.max(initial=0) > 255 else wide.astype(np.uint8)
+        if wide.max(initial=0) > 255:
+            wide >>= 8
+        return wide.clip(0, 255).astype(np.uint8)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))

@@ -24,6 +24,9 @@ def staged(*outs: str | Path) -> Iterator[tuple[Path, ...]]:
         remove(draft)
     try:
         yield drafts
+        missing = [str(target) for target, draft in zip(targets, drafts, strict=True) if not draft.exists()]
+        if missing:  # found before anything moves: old outs and new ones are never mixed
+            raise FileNotFoundError(f"nothing was written for {', '.join(missing)}")
         for target, draft in zip(targets, drafts, strict=True):
             remove(target)
             draft.replace(target)

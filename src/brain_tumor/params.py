@@ -38,7 +38,7 @@ def read(file: Path, address: str, kind: type[T]) -> T:
         block = block[key]
     try:
         # By way of JSON, so that a YAML list may fill a tuple while all else stays strict.
-        return TypeAdapter(kind).validate_json(json.dumps(block))
+        return TypeAdapter(kind).validate_json(json.dumps(block, default=str))
     except ValidationError as error:
         raise UserError(_explain(file, address, error, kind)) from None
 
@@ -72,7 +72,7 @@ def _fields(kind: Any) -> set[str]:
 
 
 def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(key, list(map(str, known)), n=1, cutoff=0.5)
     return f": did you mean '{close[0]}'?" if close else f" (known: {', '.join(map(str, known)) or 'none'})"
 
 

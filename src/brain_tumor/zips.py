@@ -1,8 +1,10 @@
 """Images out of a zip archive that somebody else made: which members count, and what is refused."""
 
+import lzma
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +17,17 @@ from brain_tumor.params import Block
 
 MAX_BYTES = 64 * 2**30
 MAX_RATIO = 1000
+# What zipfile and its decoders raise on damage; ValueError covers names that are no UTF-8.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class Layout(Block):
@@ -31,8 +44,8 @@ class Layout(Block):
 
     @model_validator(mode="after")
     def _names_what_it_needs(self) -> "Layout":
-        if "{label}" not in self.path or "{file}" not in self.path:
-            raise ValueError("`path` must hold {label} and {file}, as in {label}/{file}")
+        if self.path.count("{label}") != 1 or self.path.count("{file}") != 1 or self.path.count("{split}") > 1:
+            raise ValueError("`path` must hold {label} and {file}, as in {label}/{file}, and nothing twice")
         if ("{split}" in self.path) != bool(self.splits):
             raise ValueError("`splits` goes with a {split} in `path`, and with nothing else")
         return self
@@ -58,7 +71,7 @@ def read_images(path: Path, layout: Layout) -> Iterator[RawImage]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path} cannot be read as a zip archive ({error}): download it again") from None
     with archive:
         members = sorted(archive.infolist(), key=lambda member: member.filename)
@@ -76,7 +89,7 @@ def read_images(path: Path, layout: Layout) -> Iterator[RawImage]:
             groups = match.groupdict()
             try:
                 content = archive.read(member)
-            except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            except DAMAGE as error:
                 raise UserError(f"{path}: {member.filename} is damaged ({error}): download it again") from None
             split = layout.splits[groups["split"]] if groups.get("split") else ""
             yield RawImage(member.filename, content, layout.labels[groups["label"]], split)
