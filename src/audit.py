@@ -1,37 +1,83 @@
-"""Look for duplicates, label conflicts and unreadable files in a raw data set."""
+"""Look for copies, adjacent slices, label conflicts and unfit files in a data set, or in any folder of images."""
 
+import argparse
 import logging
+from pathlib import Path
 
-from brain_tumor import audit
-from brain_tumor.archive import RawArchive
+import pandas as pd
+
+from brain_tumor.archive import RawArchive, Reader
+from brain_tumor.audit import Read, audit, summary
+from brain_tumor.errors import UserError
+from brain_tumor.folders import FolderReader, index_folder
+from brain_tumor.gallery import choose_examples
 from brain_tumor.outputs import staged, write_csv, write_json
-from brain_tumor.parallel import ordered_map
 from brain_tumor.sheets import pair_sheet
-from stage import run
+from stage import guarded
 
 log = logging.getLogger(__name__)
-GALLERY_PAIRS = 24
+EXAMPLES = 3  # of each kind in the gallery
+DESCRIPTION = """
+Find copies among images: the same bytes, the same pixels, and the same slice rescaled, re-encoded, brightened,
+cropped, padded, lettered, mirrored or rotated; adjacent slices; label conflicts; files that cannot be read, blank
+images, and images that do not look like a slice of a head.
+
+  python src/audit.py nickparvar                             a data set of params.yaml (as the pipeline does)
+  python src/audit.py --folder ~/images --out ~/images-audit any folder of images: <class>/…, or train/<class>/…
+"""
 
 
-def main(name: str) -> None:
-    """Audit one data set: a table with a group for every image, counts, and a gallery of copies."""
-    with RawArchive(f"data/raw/{name}.zip") as raw:
-        contents = [content for _, content in raw.contents()]
-        readings = list(ordered_map(audit.inspect, contents, f"audit {name}"))
-        table = audit.audit(raw.index, readings)
-        counts = audit.summary(table)
-        pairs = [
-            (raw.read(first), raw.read(second), first, second, what)
-            for first, second, what in audit.example_pairs(table, GALLERY_PAIRS)
-        ]
-    for path, problem in table.loc[table["problem"] != "", ["path", "problem"]].itertuples(index=False):
-        log.warning("%s: %s", path, problem)
-    outs = (f"data/audit/{name}.csv", f"metrics/{name}/audit.json", f"plots/{name}/audit.png")
-    with staged(*outs) as (csv, metrics, gallery):
+def main() -> None:
+    """Audit what the command line names."""
+    parser = argparse.ArgumentParser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", help="a data set of params.yaml that has been downloaded")
+    parser.add_argument("--folder", type=Path, help="audit the images below this folder; nothing in it is changed")
+    parser.add_argument("--out", type=Path, help="where audit.csv, links.csv, audit.json and audit.png of it go")
+    given = parser.parse_args()
+    if bool(given.name) == bool(given.folder) or bool(given.folder) != bool(given.out):
+        parser.error("name a data set, or give --folder and --out")
+    guarded(lambda: of_folder(given.folder, given.out) if given.folder else of_dataset(given.name))
+
+
+def of_dataset(name: str) -> None:
+    """Audit the raw archive of a data set."""
+    path = f"data/raw/{name}.zip"
+    if not Path(path).exists():
+        raise UserError(f"{path} is missing: run dvc repro stages/dvc.yaml:download@{name} first")
+    with RawArchive(path) as raw:
+        index = raw.index
+    outs = [f"data/audit/{name}.csv", f"data/audit/{name}-links.csv"]
+    write(index, Reader(path), name, [*outs, f"metrics/{name}/audit.json", f"plots/{name}/audit.png"])
+
+
+def of_folder(folder: Path, out: Path) -> None:
+    """Audit any folder of images."""
+    outs = [str(out / file) for file in ("audit.csv", "links.csv", "audit.json", "audit.png")]
+    write(index_folder(folder), FolderReader(folder), folder.resolve().name, outs)
+    log.info("written: %s", ", ".join(outs))
+
+
+def write(index: pd.DataFrame, read: Read, name: str, outs: list[str]) -> None:
+    """Audit, write the table, the links, the counts and the gallery, and say in the log what matters."""
+    table, links = audit(index, read, f"audit {name}")
+    counts = summary(table, links)
+    examples = [[(read(a), read(b), a, b, why) for a, b, why in row] for row in choose_examples(table, links, EXAMPLES)]
+    for path, problem, doubt in zip(table["path"], table["problem"], table["doubt"], strict=True):
+        if problem or doubt:
+            log.warning("%s: %s", path, problem or f"does not look like a head ({doubt})")
+    with staged(*outs) as (csv, links_csv, metrics, picture):
         write_csv(csv, table)
+        write_csv(links_csv, links)
         write_json(metrics, counts)
-        pair_sheet(gallery, pairs, f"{name}: copies found by the audit")
+        pair_sheet(picture, examples, f"{name}: copies and neighbors found by the audit")
+    log.info(
+        "%s: %d images, %d distinct, %d groups", name, *(counts[k] for k in ("images", "distinct_images", "groups"))
+    )
+    if "published_test" in counts:
+        words = "%d of %d test images have a copy in training (%d only mirrored or rotated), %d an image of their group"
+        keys = ("leaked_copies", "published_test", "leaked_mirrored_only", "leaked_group")
+        log.info(words, *(counts[key] for key in keys))
 
 
 if __name__ == "__main__":
-    run(main, "data set")
+    main()

@@ -13,14 +13,19 @@ SCRATCH = Path("scratch")
 
 
 def run(main: Callable[[str], None], what: str) -> None:
-    """Call `main` with the name given on the command line; a UserError is printed alone, with exit code 1."""
+    """Call `main` with the name given on the command line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("name", help=f"the {what} of params.yaml to work on")
     name = parser.parse_args().name
+    guarded(lambda: main(name))
+
+
+def guarded(action: Callable[[], None]) -> None:
+    """Call `action` with logging set up; a UserError is printed alone, with exit code 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for chatty in ("httpx", "matplotlib", "timm", "PIL", "fontTools"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        main(name)
+        action()
     except UserError as error:
         sys.exit(f"error: {error}")

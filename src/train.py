@@ -38,6 +38,8 @@ def main(name: str) -> None:
     folder = Path(f"data/enhanced/{name}")
     rows = read_rows(folder, Path(f"data/split/{name}.csv"), "train", "validation")
     images = np.load(folder / "images.npy", mmap_mode="r")
+    known = json.loads(Path(f"data/split/{name}.json").read_text())
+    class_weights = [known["class_weights"][label] for label in classes]
     training, validation = (_rows(images, rows[rows["part"] == part], classes) for part in ("train", "validation"))
 
     card = ModelCard(
@@ -58,9 +60,10 @@ def main(name: str) -> None:
     device = runtime.start()
     torch.manual_seed(params.seed)  # for the new head, and for everything when training from scratch
     model = Classifier(card, weights)
-    key = hashlib.sha256(f"{card.model_dump_json()} {params.model_dump_json()}".encode()).hexdigest()[:16]
+    settings = f"{card.model_dump_json()} {params.model_dump_json()} {class_weights}"
+    key = hashlib.sha256(settings.encode()).hexdigest()[:16]
     scratch = SCRATCH / "train" / name / f"{key}.pt"
-    state = train(model, training, validation, params, device, scratch)
+    state = train(model, training, validation, class_weights, params, device, scratch)
     best = state.history[state.best]
     outs = (f"models/{name}", f"metrics/{name}/train.json", f"plots/{name}/curves.csv")
     with staged(*outs) as (checkpoint, metrics, curves):

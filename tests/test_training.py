@@ -16,6 +16,7 @@ from brain_tumor.optimization import Loss, OptimizerParams, Schedule
 from brain_tumor.training import Rows, State, TrainParams, train
 
 CPU = torch.device("cpu")
+EVEN = [1.0, 1.0, 1.0]
 
 
 def card(architecture: str = "resnet10t", classes: int = 3, head: str = "softmax", mean: Any = (0.5,) * 3) -> ModelCard:
@@ -69,7 +70,7 @@ def model(**changes: Any) -> Classifier:
 
 def fit(scratch: Path, net: Classifier | None = None, **changes: Any) -> tuple[Classifier, State]:
     net = net or model()
-    return net, train(net, rows(24), rows(9, seed=1), params(**changes), CPU, scratch)
+    return net, train(net, rows(24), rows(9, seed=1), EVEN, params(**changes), CPU, scratch)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -119,7 +120,7 @@ def test_a_damaged_scratch_file_is_ignored_with_a_word(tmp_path: Path, caplog: p
 
 def test_it_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     net = model()
-    state = train(net, rows(96), rows(9, seed=1), params(epochs=4), CPU, tmp_path / "s.pt")
+    state = train(net, rows(96), rows(9, seed=1), EVEN, params(epochs=4), CPU, tmp_path / "s.pt")
     losses = [line.validation_loss for line in state.history]
     assert state.best == losses.index(min(losses))
     found = training.evaluate(net, rows(9, seed=1), params(), CPU, torch.ones(3))
@@ -184,7 +185,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 def test_one_logit_is_for_the_first_class(tmp_path: Path) -> None:
     net = model(classes=2, head="sigmoid")
     data = rows(16, classes=2)
-    train(net, data, data, params(head="sigmoid", epochs=12, loss={"balance": True}), CPU, tmp_path / "s.pt")
+    train(net, data, data, [0.5, 2.0], params(head="sigmoid", epochs=12, loss={"balance": True}), CPU, tmp_path / "s.pt")
     probabilities = net.probabilities(predict_logits(net, data.images, CPU))
     assert probabilities.shape == (16, 2)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(16))
@@ -208,15 +209,14 @@ def test_schedules(schedule: dict[str, Any], expected: list[float]) -> None:
 
 def test_loss_balances_classes_by_their_frequency() -> None:
     logits, targets = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]]), torch.tensor([0, 1, 0])
-    counts = torch.tensor([30.0, 10.0])
-    weights = torch.tensor([40 / 60, 40 / 20])
+    weights = torch.tensor([40 / 60, 40 / 20])  # of 30 and 10 training rows
     expected = nn.functional.cross_entropy(logits, targets, weights)
-    assert torch.equal(Loss(balance=True)(logits, targets, "softmax", counts), expected)
+    assert torch.equal(Loss(balance=True)(logits, targets, "softmax", weights), expected)
     one = logits[:, :1]
     expected = nn.functional.binary_cross_entropy_with_logits(
         one.squeeze(-1), torch.tensor([1.0, 0.0, 1.0]), pos_weight=torch.tensor(10 / 30)
     )
-    assert torch.equal(Loss(balance=True)(one, targets, "sigmoid", counts), expected)
+    assert torch.equal(Loss(balance=True)(one, targets, "sigmoid", weights), expected)
 
 
 def test_adamw_spares_biases_and_norms() -> None:

@@ -1,5 +1,6 @@
 """The raw store: one stored zip a data set, the same bytes for the same files, with an index of its images."""
 
+import functools
 import hashlib
 import io
 import zipfile
@@ -14,6 +15,8 @@ from brain_tumor.errors import UserError
 
 INDEX = "index.csv"
 COLUMNS = ["path", "label", "split", "patient", "mask", "plane", "sha256"]
+# Columns that an index has only if its source says something there, so that a new one changes no other set.
+OPTIONAL = ["fold"]
 
 
 class RawImage(NamedTuple):
@@ -26,6 +29,7 @@ class RawImage(NamedTuple):
     patient: str = ""
     plane: str = ""
     mask: bytes | None = None
+    fold: str = ""
 
 
 def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
@@ -46,8 +50,9 @@ def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
         if image.mask is not None:
             spool[mask] = image.mask
         digest = hashlib.sha256(image.content).hexdigest()
-        rows.append((image.path, image.label, image.split, image.patient, mask, image.plane, digest))
-    index = pd.DataFrame(rows, columns=COLUMNS, dtype=str).sort_values("path", ignore_index=True)
+        rows.append((image.path, image.label, image.split, image.patient, mask, image.plane, digest, image.fold))
+    index = pd.DataFrame(rows, columns=COLUMNS + OPTIONAL, dtype=str).sort_values("path", ignore_index=True)
+    index = index.drop(columns=[name for name in OPTIONAL if (index[name] == "").all()])
     spool[INDEX] = index.to_csv(index=False, lineterminator="\n").encode()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(spool):
@@ -81,6 +86,22 @@ class RawArchive:
         """Yield path and bytes of every image, in the order of the index."""
         for path in self.index["path"]:
             yield path, self.read(path)
+
+
+class Reader:
+    """Reads members of the raw archive at `path`; unlike an open archive it can be sent to another process."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self, member: str) -> bytes:
+        """Return the bytes of one member."""
+        return _opened(self._path).read(member)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
 
 
 def fingerprint(index: pd.DataFrame) -> str:

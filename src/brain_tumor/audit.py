@@ -1,25 +1,46 @@
 """Which images of a data set are the same, which belong to one patient, and what is wrong with them."""
 
 import hashlib
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from brain_tumor.copies import TRANSFORMS, components, find_links, turn
 from brain_tumor.images import UnreadableImageError, read_gray
+from brain_tumor.leakage import leaks
+from brain_tumor.parallel import ordered_map
+from brain_tumor.thumbnails import SIDE, Thumbnails, thumbnails
+
+# Kinds of links, the surest first; `refused` is listed, and joins nothing.
+SAME_PICTURE = ("exact", "pixels", "near", "mirrored", "rotated")
+JOINING = (*SAME_PICTURE, "patient", "adjacent")
+COLUMNS = ["first", "second", "kind", "transform", "distance", "correlation"]
+
+
+# Gives the bytes of a path; picklable, for it is called in other processes.
+Read = Callable[[str], bytes]
 
 
 class Reading(NamedTuple):
-    """What decoding an image gave: a digest of its size and gray pixels, or why it could not be read."""
+    """What decoding an image gave: a digest of its size and gray pixels, or why it could not be read.
+
+    `problem` is set for unreadable and blank images, `doubt` for those that do not look like a head;
+    `thumbnails` is None for what cannot be compared.
+    """
 
     pixels: str = ""
     width: int = 0
     height: int = 0
     problem: str = ""
+    doubt: str = ""
+    thumbnails: Thumbnails | None = None
 
 
 def inspect(content: bytes) -> Reading:
@@ -30,88 +51,169 @@ def inspect(content: bytes) -> Reading:
         return Reading(problem=f"unreadable: {error}")
     height, width = gray.shape
     digest = hashlib.sha256(f"{width}x{height} ".encode() + gray.tobytes()).hexdigest()
-    blank = "blank: all pixels are equal" if gray.min() == gray.max() else ""
-    return Reading(digest, width, height, blank)
+    if gray.min() == gray.max():
+        return Reading(digest, width, height, "blank: all pixels are equal")
+    small = thumbnails(gray)
+    return Reading(digest, width, height, "", small.doubt, small)
 
 
-def audit(index: pd.DataFrame, readings: Sequence[Reading]) -> pd.DataFrame:
-    """Return the audit's table: one row an image of `index`, in its order.
+def audit(index: pd.DataFrame, read: Read, title: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Examine every image of a data set once, and link those that belong together.
 
-    Columns added to those of the index:
-        pixels, width, height, problem: from the readings.
-        group: images that must not stand on two sides of a split: byte-identical files, files with the same
-            gray pixels, images of one patient. Named after the smallest content in it, so that it does not
-            depend on file names or order.
-        copy: `exact` or `pixels` if another image has the same bytes or the same pixels, else ''.
-        conflict: whether images of the same pixels bear different labels.
+    Memory stays bounded: images are read one at a time, thumbnails lie on disk, and what is kept of an image
+    is about 2 kB.
+
+    Args:
+        index: with columns path, label, split, patient and sha256 (others are carried along).
+        read: gives the bytes of a path.
+        title: for the progress bars.
+
+    Returns:
+        The table, one row an image of `index` in its order, with these columns added:
+            pixels, width, height, problem, doubt: see `Reading`.
+            copies: the picture; images with the same value are copies of each other, mirrored ones included.
+            orientation: how the image must be turned (see `copies.TRANSFORMS`) to look like the first copy.
+            group: images that must not stand on two sides of a split: copies, slices of one patient, adjacent
+                slices. `copies` and `group` are named after the smallest content among them, so that they
+                depend neither on file names nor on order.
+            kind: the surest kind of link that the image has, '' if none.
+            conflict: whether copies of this picture bear different labels.
+        The links: first, second (paths), kind, transform, distance, correlation, in the order of the contents.
     """
-    table = index.join(pd.DataFrame(readings, index=index.index))
-    readable = table["pixels"] != ""
-    links = [table["sha256"], table["pixels"].where(readable), table["patient"].where(table["patient"] != "")]
-    component = connect(links, len(table))
-    table["group"] = "g" + table.groupby(component)["sha256"].transform("min").str[:12]
-    same_bytes = table.duplicated("sha256", keep=False)
-    same_pixels = readable & table.duplicated("pixels", keep=False)
-    table["copy"] = np.select([same_bytes, same_pixels], ["exact", "pixels"], "")
-    labels = table[same_pixels].groupby("pixels")["label"].transform("nunique")
-    table["conflict"] = (labels.reindex(table.index, fill_value=1) > 1).to_numpy()
-    return table
+    # Images are handled in the order of their contents: neither listing order nor names matter.
+    order = index.sort_values(["sha256", "path"]).index
+    paths = index.loc[order, "path"].tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        shape = (len(paths), SIDE, SIDE)
+        frames, heads = (open_memmap(Path(folder) / name, "w+", np.uint8, shape) for name in ("frames", "heads"))
+        rows, comparable = [], []
+        for row, reading in enumerate(ordered_map(partial(_read, read), paths, f"{title}: images")):
+            rows.append(reading[:-1])
+            if reading.thumbnails is not None:
+                comparable.append(row)
+                frames[row], heads[row] = reading.thumbnails.frame, reading.thumbnails.head
+        table = index.join(pd.DataFrame(rows, index=order, columns=Reading._fields[:-1]))
+        ordered = table.loc[order].reset_index(drop=True)
+        # Equal pixels need no comparison: the first of them stands for all.
+        first = ordered.loc[comparable].drop_duplicates("pixels").index.to_numpy(np.int64)
+        for part in (frames, heads):
+            part[: len(first)] = part[first]
+            part.flush()
+        saved = [np.load(Path(folder) / name, mmap_mode="r")[: len(first)] for name in ("frames", "heads")]
+        near = find_links(saved[0], saved[1], title)
+    near[["first", "second"]] = first[near[["first", "second"]].to_numpy(np.int64)]
+    links = pd.concat([_equal_links(ordered), _named(near)], ignore_index=True)
+    found = _joined(ordered, links)
+    links[["first", "second"]] = ordered["path"].to_numpy()[links[["first", "second"]].to_numpy(np.int64)]
+    return table.join(found.set_index(order)), links[COLUMNS]
 
 
-def connect(keys: Sequence["pd.Series[Any]"], count: int) -> NDArray[np.int32]:
-    """Number the connected components of `count` rows, two rows being linked by an equal key (NaN is none)."""
-    first, second = [], []
-    for key in keys:
-        codes, _ = pd.factorize(key)
-        rows = np.flatnonzero(codes >= 0)
-        order = rows[np.argsort(codes[rows], kind="stable")]
-        same = codes[order][1:] == codes[order][:-1]
-        first.append(order[:-1][same])
-        second.append(order[1:][same])
-    one, other = np.concatenate(first), np.concatenate(second)
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int32)
+def _read(read: Read, path: str) -> Reading:
+    return inspect(read(path))
 
 
-def summary(table: pd.DataFrame) -> dict[str, Any]:
-    """Count what the audit found; `leaked` is about the published split, if there is one."""
-    result: dict[str, Any] = {
-        "images": len(table),
-        "distinct_files": int(table["sha256"].nunique()),
-        "distinct_images": int(table.loc[table["pixels"] != "", "pixels"].nunique()),
-        "groups": int(table["group"].nunique()),
-        "patients": int(table.loc[table["patient"] != "", "patient"].nunique()),
-        "unreadable": int((table["pixels"] == "").sum()),
-        "blank": int(table["problem"].str.startswith("blank").sum()),
-        "label_conflicts": int(table.loc[table["conflict"], "pixels"].nunique()),
-    }
-    train, test = table["split"] == "train", table["split"] == "test"
-    if test.any():
-        result["published_test"] = int(test.sum())
-        for kind, column in (("exact", "sha256"), ("pixels", "pixels"), ("group", "group")):
-            result[f"leaked_{kind}"] = int(
-                table.loc[test, column].isin(table.loc[train & (table[column] != ""), column]).sum()
-            )
+def _equal_links(table: pd.DataFrame) -> pd.DataFrame:
+    """Links of rows with the same bytes, pixels or patient: each row to the one before it."""
+    found = []
+    for kind, column in (("exact", "sha256"), ("pixels", "pixels"), ("patient", "patient")):
+        known = table[table[column] != ""]
+        if kind == "pixels":
+            known = known.drop_duplicates("sha256")
+        before = known.index.to_series().groupby(known[column]).shift()
+        pairs = before.dropna().astype(np.int64)
+        links = pd.DataFrame({"first": pairs, "second": pairs.index, "kind": kind, "transform": "none"})
+        found.append(links if kind == "patient" else links.assign(distance=0.0, correlation=1.0))
+    return pd.concat(found, ignore_index=True)
+
+
+def _named(near: pd.DataFrame) -> pd.DataFrame:
+    """Name links by what they show: a copy as it is, mirrored or rotated."""
+    turned = {name: "rotated" if name.startswith("rotate") else "mirrored" for name in TRANSFORMS} | {"none": "near"}
+    return near.assign(kind=near["transform"].map(turned).where(near["kind"] == "copy", near["kind"]))
+
+
+def _joined(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
+    """The columns copies, orientation, group, kind and conflict for rows in the order of their contents."""
+    names = table["sha256"].str[:12]
+    same = links[links["kind"].isin(SAME_PICTURE)]
+    joining = links[links["kind"].isin(JOINING)]
+    result = pd.DataFrame(index=table.index)
+    for column, letter, chosen in (("copies", "c", same), ("group", "g", joining)):
+        component = components(chosen[["first", "second"]].to_numpy(np.int64), len(table))
+        result[column] = letter + names.groupby(component).transform("min")
+    result["orientation"] = np.asarray(TRANSFORMS)[_orientations(same, len(table))]
+    rank = {kind: number for number, kind in enumerate(JOINING)}
+    ends = pd.concat(
+        [
+            joining[["first", "kind"]].set_axis(["row", "kind"], axis=1),
+            joining[["second", "kind"]].set_axis(["row", "kind"], axis=1),
+        ]
+    )
+    surest = (
+        ends.assign(rank=ends["kind"].map(rank)).sort_values("rank").drop_duplicates("row").set_index("row")["kind"]
+    )
+    result["kind"] = surest.reindex(table.index).fillna("")
+    result["conflict"] = table["label"].groupby(result["copies"]).transform("nunique") > 1
+    return result[["copies", "orientation", "group", "kind", "conflict"]]
+
+
+def _orientations(same: pd.DataFrame, count: int) -> NDArray[np.int64]:
+    """How each row must be turned to look like the first of its copies, by the transforms along the links."""
+    then, back = _turns()
+    neighbors: dict[int, list[tuple[int, int]]] = {}
+    numbers = same["transform"].map({name: number for number, name in enumerate(TRANSFORMS)})
+    for first, second, k in zip(same["first"], same["second"], numbers, strict=True):
+        neighbors.setdefault(int(first), []).append((int(second), k))
+        neighbors.setdefault(int(second), []).append((int(first), back[k]))
+    result = np.full(count, -1, np.int64)
+    for start in range(count):
+        if result[start] < 0:
+            result[start] = 0
+            queue = [start]
+            for row in queue:
+                for other, k in neighbors.get(row, []):
+                    if result[other] < 0:
+                        result[other] = then[k, result[row]]
+                        queue.append(other)
     return result
 
 
-def example_pairs(table: pd.DataFrame, most: int) -> list[tuple[str, str, str]]:
-    """Choose up to `most` pairs (path, path, what links them) for the gallery, the worst kinds first.
+def _turns() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tables of the eight turns: number of `a, then b`, and of the turn that undoes `a`."""
+    corners = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    numbers = {turn(corners, k).tobytes(): k for k in range(8)}
+    then = np.array([[numbers[turn(turn(corners, a), b).tobytes()] for b in range(8)] for a in range(8)])
+    return then, then.argmin(1)
 
-    Conflicting labels come first, then copies across the published split, then other copies; inside a kind
-    the order is that of the contents.
-    """
-    copies = table[(table["copy"] != "") & (table["pixels"] != "")].sort_values(["pixels", "path"])
-    found: list[tuple[int, str, str, str, str]] = []
-    for pixels, same in copies.groupby("pixels", sort=True):
-        across = same.drop_duplicates("split")
-        labels = same.drop_duplicates("label")
-        pair, rank, what = same.iloc[:2], 2, "copy"
-        if len(labels) > 1:
-            pair, rank, what = labels.iloc[:2], 0, "same pixels, other label"
-        elif len(across) > 1:
-            pair, rank, what = across.iloc[:2], 1, "in training and test"
-        kind = "same bytes" if pair["sha256"].nunique() == 1 else "same pixels"
-        found.append((rank, str(pixels), *pair["path"], f"{what} ({kind})"))
-    chosen = sorted(found)[:most]
-    return [(first, second, what) for _, _, first, second, what in chosen]
+
+def summary(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
+    """Count what the audit found; `leaked` counts test images of the published split, if there is one."""
+    kinds = links["kind"].value_counts()
+    classes = table.groupby("group")["label"].nunique()
+    result: dict[str, Any] = {
+        "images": len(table),
+        "distinct_files": int(table["sha256"].nunique()),
+        "distinct_pixels": int(table.loc[table["pixels"] != "", "pixels"].nunique()),
+        "distinct_images": int(table["copies"].nunique()),
+        "groups": int(table["group"].nunique()),
+        "largest_group": int(table["group"].value_counts().max()),
+        "groups_of_several_classes": int((classes > 1).sum()),
+        "label_conflicts": int(table.loc[table["conflict"], "copies"].nunique()),
+        "patients": int(table.loc[table["patient"] != "", "patient"].nunique()),
+        "unreadable": int((table["pixels"] == "").sum()),
+        "blank": int(table["problem"].str.startswith("blank").sum()),
+        "doubtful": int((table["doubt"] != "").sum()),
+        "links": {kind: int(kinds.get(kind, 0)) for kind in (*JOINING, "refused")},
+    }
+    if result["patients"]:
+        patient = table.set_index("path")["patient"]
+        sides = [links[side].map(patient) for side in ("first", "second")]
+        across = (sides[0] != sides[1]) & (sides[0] != "") & (sides[1] != "")
+        result["links_across_patients"] = {k: int((across & (links["kind"] == k)).sum()) for k in JOINING}
+    if (table["split"] == "test").any():
+        test, train = table[table["split"] == "test"], table[table["split"] == "train"]
+        result["published_test"] = len(test)
+        for name, column in (("exact", "sha256"), ("pixels", "pixels"), ("copies", "copies"), ("group", "group")):
+            result[f"leaked_{name}"] = int((test[column].isin(train[column]) & (test[column] != "")).sum())
+        result["leaked_mirrored_only"] = int((leaks(test, train) == "mirrored").sum())
+    return result

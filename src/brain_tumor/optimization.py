@@ -70,18 +70,18 @@ class Loss(Block):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     balance: bool = False
 
-    def __call__(self, logits: Tensor, targets: Tensor, head: Head, counts: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, targets: Tensor, head: Head, class_weights: Tensor) -> Tensor:
         """Mean loss of a batch.
 
         Args:
             logits: (N, classes), or (N, 1) for the first class.
             targets: (N,) class numbers.
-            counts: (classes,) training rows by class.
+            class_weights: (classes,) inverse frequency of each class among the training rows.
         """
         if head == "sigmoid":
             wanted = (targets == 0).to(logits.dtype)
             wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
-            weight = counts[1] / counts[0] if self.balance else None
+            weight = class_weights[0] / class_weights[1] if self.balance else None
             return binary_cross_entropy_with_logits(logits.squeeze(-1), wanted, pos_weight=weight)
-        weights = counts.sum() / (len(counts) * counts) if self.balance else None
+        weights = class_weights if self.balance else None
         return cross_entropy(logits, targets, weights, label_smoothing=self.label_smoothing)

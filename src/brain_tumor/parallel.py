@@ -1,7 +1,7 @@
 """One parallel map with a progress bar; results come in the order of the inputs whatever the workers do."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed
@@ -16,15 +16,18 @@ def workers() -> int:
     return int(os.environ.get("WORKERS") or cpu_count())
 
 
-def ordered_map(function: Callable[[A], B], items: Sequence[A], title: str, unit: str = "image") -> Iterator[B]:
-    """Yield `function(item)` for each item in order, computed by `workers()` processes."""
+def ordered_map(function: Callable[[A], B], items: Collection[A], title: str = "", unit: str = "image") -> Iterator[B]:
+    """Yield `function(item)` for each item in order, computed by `workers()` processes.
+
+    A title shows a progress bar on standard error. Items are taken as they are needed: a collection may make
+    them while it is walked through.
+    """
     if workers() == 1 or len(items) < 2:
-        yield from progress(map(function, items), title, len(items), unit)
-        return
-    results = Parallel(n_jobs=workers(), return_as="generator", batch_size="auto")(
-        delayed(function)(item) for item in items
-    )
-    yield from progress(results, title, len(items), unit)
+        results: Iterable[B] = map(function, items)
+    else:
+        parallel = Parallel(n_jobs=workers(), return_as="generator", batch_size="auto")
+        results = parallel(delayed(function)(item) for item in items)
+    return progress(results, title, len(items), unit) if title else iter(results)
 
 
 def progress(results: Iterable[B], title: str, total: int, unit: str = "image") -> Iterator[B]:

@@ -18,6 +18,10 @@ CELL = 1.9  # inches
 HEAT = "inferno"
 
 
+# Two image files (content, content), their names, and what links them.
+Pair = tuple[bytes, bytes, str, str, str]
+
+
 class HeatCase(NamedTuple):
     """An image with its heat map (both (S, S), heat 0 to 1), its mask or None, a caption, and if it went wrong."""
 
@@ -28,19 +32,20 @@ class HeatCase(NamedTuple):
     wrong: bool
 
 
-def pair_sheet(path: Path, pairs: Sequence[tuple[bytes, bytes, str, str, str]], title: str) -> None:
-    """Show pairs of image files side by side: (content, content, name, name, what links them)."""
-    if not pairs:
+def pair_sheet(path: Path, rows: Sequence[Sequence[Pair]], title: str) -> None:
+    """Show pairs of image files side by side and as they are, each kind of pair in a row of its own."""
+    if not rows:
         figure = Figure(figsize=(6, 1.2))
         figure.text(0.5, 0.5, f"{title}: none", ha="center", va="center")
         save(figure, path)
         return
-    columns = 3
-    figure, cells = _grid(len(pairs), columns, 2.15 * CELL, CELL * 1.45, title)
-    for axes, (first, second, name, other, what) in zip(cells, pairs, strict=False):
-        left, right = (_fit(read_gray(content), 160) for content in (first, second))
-        axes.imshow(np.hstack([left, np.full((160, 6), 255, np.uint8), right]), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=8, linespacing=1.25)
+    columns = max(map(len, rows))
+    figure, cells = _grid(len(rows) * columns, columns, 2.15 * CELL, CELL * 1.45, title)
+    for number, pairs in enumerate(rows):
+        for axes, (first, second, name, other, what) in zip(cells[number * columns :], pairs, strict=False):
+            left, right = (_fit(read_gray(content), 160) for content in (first, second))
+            axes.imshow(np.hstack([left, np.full((160, 6), 255, np.uint8), right]), cmap="gray", vmin=0, vmax=255)
+            axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=8, linespacing=1.25)
     save(figure, path)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -68,7 +68,13 @@ class State(NamedTuple):
 
 
 def train(
-    model: Classifier, training: Rows, validation: Rows, params: TrainParams, device: torch.device, scratch: Path
+    model: Classifier,
+    training: Rows,
+    validation: Rows,
+    class_weights: Sequence[float],
+    params: TrainParams,
+    device: torch.device,
+    scratch: Path,
 ) -> State:
     """Train `model` in place; it ends with the weights of the selected epoch.
 
@@ -79,7 +85,7 @@ def train(
         UserError: a loss that is not finite, or parameters that contradict each other.
     """
     _choose_trained(model, params)
-    counts = torch.bincount(training.targets, minlength=int(training.targets.max()) + 1).float().to(device)
+    weights = torch.tensor(class_weights, device=device)
     model.to(device).to(memory_format=torch.channels_last)
     net: nn.Module = model
     if params.trained == "head":
@@ -107,7 +113,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = lr
             logits = net(x)
-            loss = params.loss(logits, y, params.head, counts)
+            loss = params.loss(logits, y, params.head, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -119,7 +125,7 @@ def train(
                 _require_finite(float(total_loss), epoch, step, x, lr)
                 speed = seen / (time.perf_counter() - start)
                 bar.set_postfix_str(f"loss {float(total_loss) / seen:.4f}, {speed:.0f} images/s", refresh=False)
-        validation_loss, validation_accuracy = evaluate(net, validation, params, device, counts)
+        validation_loss, validation_accuracy = evaluate(net, validation, params, device, weights)
         line = Epoch(
             epoch + 1, lr, float(total_loss) / seen, float(correct) / seen, validation_loss, validation_accuracy
         )
@@ -133,14 +139,14 @@ def train(
 
 @torch.inference_mode()
 def evaluate(
-    net: nn.Module, rows: Rows, params: TrainParams, device: torch.device, counts: Tensor
+    net: nn.Module, rows: Rows, params: TrainParams, device: torch.device, weights: Tensor
 ) -> tuple[float, float]:
     """Return mean loss and accuracy over rows, in evaluation mode, without augmentation."""
     net.eval()
     parts = zip(rows.images.split(64), rows.targets.split(64), strict=True)
     pairs = [(net(_input(images, device)), y.to(device)) for images, y in parts]
     logits, y = torch.cat([logits for logits, _ in pairs]), torch.cat([y for _, y in pairs])
-    loss = params.loss(logits, y, params.head, counts)
+    loss = params.loss(logits, y, params.head, weights)
     return float(loss), float((_predicted(logits, params.head) == y).float().mean())
 
 
