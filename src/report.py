@@ -35,6 +35,9 @@ def main(name: str) -> None:
     selected = metrics["train"]["selected_epoch"]
     plots.learning_curves(curves, pd.read_csv(f"plots/{name}/curves.csv"), selected, f"{name}: learning curves")
     pictures["curves"] = curves.getvalue()
+    leaks = BytesIO()
+    plots.leak_chart(leaks, metrics["test"]["by_leak"], f"{name}: {metrics['test']['published']['n']:,} test images")
+    pictures["leaks"] = leaks.getvalue()
     commit = last_commit(f"src/{file}" for file in card["code"])
     summary = {
         "recipe": name,

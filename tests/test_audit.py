@@ -1,159 +1,223 @@
 """What the audit finds, and that neither names nor order of files change it."""
 
 import hashlib
-import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from heads import head, png
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from brain_tumor.audit import audit, connect, example_pairs, inspect, summary
+from brain_tumor.audit import _turns, audit, summary
+from brain_tumor.copies import TRANSFORMS, turn
+from brain_tumor.gallery import choose_examples
+from brain_tumor.leakage import leaks
 
-
-def png(seed: int, mode: str = "L", level: int = 6) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (12, 10)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(buffer, "PNG", compress_level=level)
-    return buffer.getvalue()
-
+File = tuple[str, bytes, str, str, str]
 
 # name, content, label, published split, patient
-FILES = [
-    ("train/a.png", png(1), "x", "train", ""),
-    ("test/a copy.png", png(1), "x", "test", ""),
-    ("test/a again.png", png(1, level=0), "x", "test", ""),
-    ("train/a color.png", png(1, "RGB"), "y", "train", ""),
-    ("train/p1.png", png(2), "x", "train", "p"),
-    ("test/p2.png", png(3), "x", "test", "p"),
-    ("test/alone.png", png(4), "y", "test", ""),
-    ("train/broken.png", png(5)[:50], "y", "train", ""),
+FILES: list[File] = [
+    ("train/a.png", png(head(1)), "x", "train", ""),
+    ("test/a copy.png", png(head(1)), "x", "test", ""),
+    ("test/a again.png", png(head(1), level=0), "x", "test", ""),
+    ("train/a color.png", png(head(1), mode="RGB"), "y", "train", ""),
+    ("test/a mirrored.png", png(turn(head(1), 4)), "x", "test", ""),
+    ("train/b rotated.png", png(turn(head(6), 3)), "x", "train", ""),
+    ("test/b.png", png(head(6)), "x", "test", ""),
+    ("train/p1.png", png(head(2)), "x", "train", "p"),
+    ("test/p2.png", png(head(3)), "x", "test", "p"),
+    ("test/alone.png", png(head(4)), "y", "test", ""),
+    ("train/broken.png", png(head(5))[:50], "y", "train", ""),
     ("train/text.jpg", b"not an image", "y", "train", ""),
-    ("train/flat.png", b"", "y", "train", ""),
+    ("train/flat.png", png(np.full((5, 5), 7, np.uint8)), "y", "train", ""),
+    ("train/noise.png", png(np.random.default_rng(0).integers(0, 255, (90, 90)).astype(np.uint8)), "y", "train", ""),
 ]
-flat = io.BytesIO()
-Image.new("L", (5, 5), 7).save(flat, "PNG")
-FILES[-1] = (FILES[-1][0], flat.getvalue(), *FILES[-1][2:])
 
 
-def table(files: list[tuple[str, bytes, str, str, str]]) -> pd.DataFrame:
+class Contents(dict[str, bytes]):
+    """Bytes by path, as a reader that can be sent to other processes."""
+
+    def __call__(self, path: str) -> bytes:
+        return self[path]
+
+
+def run(files: list[File]) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = [(n, lab, s, p, "", "", hashlib.sha256(c).hexdigest()) for n, c, lab, s, p in files]
     index = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "mask", "plane", "sha256"])
-    return audit(index, [inspect(content) for _, content, *_ in files])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKERS", "1")
+        return audit(index, Contents({name: content for name, content, *_ in files}), "test")
 
 
-AS_LISTED = table(FILES)
+TABLE, LINKS = run(FILES)
 
 
 def test_copies_patients_conflicts_and_broken_files_are_found() -> None:
-    found = table(FILES).set_index("path")
+    found = TABLE.set_index("path")
+    assert found["copies"].iloc[:5].nunique() == 1
+    assert found["copies"].iloc[5:7].nunique() == 1
+    assert found["copies"].nunique() == 9
     group = found["group"]
-    assert group[[name for name, *_ in FILES[:4]]].nunique() == 1
     assert group["train/p1.png"] == group["test/p2.png"]
-    assert group.nunique() == 6
-    assert found["copy"].tolist() == ["exact", "exact", "pixels", "pixels", "", "", "", "", "", ""]
-    assert found["conflict"].tolist() == [True] * 4 + [False] * 6
+    assert group.nunique() == 8
+    kinds = ["exact", "exact", "pixels", "pixels", "mirrored", "rotated", "rotated", "patient", "patient"]
+    assert found["kind"].tolist() == kinds + [""] * 5
+    assert found["conflict"].tolist() == [True] * 5 + [False] * 9
     assert found["problem"]["train/broken.png"].startswith("unreadable")
     assert found["problem"]["train/text.jpg"] == "unreadable: not an image file"
     assert found["problem"]["train/flat.png"].startswith("blank")
+    assert found["doubt"]["train/noise.png"] == "no dark ground around a head"
+    assert (found["doubt"] != "").sum() == 1
+
+
+def test_every_link_has_its_evidence() -> None:
+    assert LINKS["kind"].value_counts().to_dict() == {
+        "exact": 1, "pixels": 2, "patient": 1, "mirrored": 1, "rotated": 1,
+    }  # fmt: skip
+    paths = set(TABLE["path"])
+    assert set(LINKS["first"]) | set(LINKS["second"]) <= paths
+    compared = LINKS[LINKS["kind"].isin(["mirrored", "rotated"])]
+    assert (compared["correlation"] > 0.96).all()
+    assert (compared["distance"] < 0.1).all()
+    assert (LINKS.loc[LINKS["kind"] == "exact", "correlation"] == 1).all()
+    assert LINKS.loc[LINKS["kind"] == "patient", "correlation"].isna().all()
+
+
+def test_orientation_says_how_to_turn_each_copy_like_the_first() -> None:
+    files = [(f"{k}.png", png(turn(head(1), k)), "x", "", "") for k in range(8)]
+    found, _ = run(files)
+    assert found["copies"].nunique() == 1
+    numbers = [TRANSFORMS.index(name) for name in found["orientation"]]
+    turned = [turn(turn(head(1), k), number) for k, number in zip(range(8), numbers, strict=True)]
+    assert all(np.array_equal(image, turned[0]) for image in turned)
+    first = found.sort_values("sha256").iloc[0]
+    assert first["orientation"] == "none"
+
+
+def test_turns_are_a_group() -> None:
+    then, back = _turns()
+    assert sorted(back) == list(range(8))
+    for a in range(8):
+        assert then[a, back[a]] == then[back[a], a] == 0
+        for b in range(8):
+            for c in range(8):
+                assert then[then[a, b], c] == then[a, then[b, c]]
 
 
 def test_a_copy_under_another_encoding_joins_the_patient_s_group() -> None:
-    found = table(
+    found, _ = run(
         [
-            ("1.png", png(1), "x", "", "p"),
-            ("2.png", png(2), "x", "", "p"),
-            ("copy of 1.png", png(1, "RGB"), "x", "", ""),
-            ("copy of 2.png", png(2, level=0), "x", "", "q"),
-            ("3.png", png(3), "x", "", "q"),
-            ("other.png", png(4), "x", "", ""),
+            ("1.png", png(head(1)), "x", "", "p"),
+            ("2.png", png(head(2)), "x", "", "p"),
+            ("copy of 1.png", png(head(1), mode="RGB"), "x", "", ""),
+            ("copy of 2.png", png(turn(head(2), 6)), "x", "", "q"),
+            ("3.png", png(head(3)), "x", "", "q"),
+            ("other.png", png(head(4)), "x", "", ""),
         ]
     )
     assert found["group"].nunique() == 2
     assert found["group"][:5].nunique() == 1
+    assert found["copies"].nunique() == 4
 
 
 def test_counts() -> None:
-    assert summary(table(FILES)) == {
-        "images": 10,
-        "distinct_files": 9,
-        "distinct_images": 5,
-        "groups": 6,
+    assert summary(TABLE, LINKS) == {
+        "images": 14,
+        "distinct_files": 13,
+        "distinct_pixels": 9,
+        "distinct_images": 9,
+        "groups": 8,
+        "largest_group": 5,
+        "groups_of_several_classes": 1,
+        "label_conflicts": 1,
         "patients": 1,
         "unreadable": 2,
         "blank": 1,
-        "label_conflicts": 1,
-        "published_test": 4,
+        "doubtful": 1,
+        "links": {
+            "exact": 1, "pixels": 2, "near": 0, "mirrored": 1, "rotated": 1, "patient": 1, "adjacent": 0, "refused": 0,
+        },
+        "links_across_patients": dict.fromkeys(
+            ("exact", "pixels", "near", "mirrored", "rotated", "patient", "adjacent"), 0
+        ),
+        "published_test": 6,
         "leaked_exact": 1,
         "leaked_pixels": 2,
-        "leaked_group": 3,
+        "leaked_copies": 4,
+        "leaked_group": 5,
+        "leaked_mirrored_only": 2,
+    }  # fmt: skip
+
+
+def test_leaks_say_what_of_a_test_image_was_seen() -> None:
+    found = TABLE[TABLE["split"] == "test"]
+    said = leaks(found, TABLE[TABLE["split"] == "train"])
+    assert dict(zip(found["path"], said, strict=True)) == {
+        "test/a copy.png": "copy",
+        "test/a again.png": "copy",
+        "test/a mirrored.png": "mirrored",
+        "test/b.png": "mirrored",
+        "test/p2.png": "related",
+        "test/alone.png": "",
     }
 
 
+def test_links_across_patients_measure_the_audit() -> None:
+    files = [("1.png", png(head(1)), "x", "", "p"), ("2.png", png(turn(head(1), 4)), "x", "", "q")]
+    counts = summary(*run(files))
+    assert counts["links_across_patients"]["mirrored"] == 1
+    assert counts["patients"] == 2
+
+
+@settings(max_examples=8)
 @given(st.permutations(range(len(FILES))))
 def test_order_and_names_of_files_do_not_matter(order: list[int]) -> None:
-    moved = table([(f"{n}.png", *FILES[i][1:]) for n, i in enumerate(order)])
-    columns = ["group", "copy", "conflict", "problem"]
-    pd.testing.assert_frame_equal(moved[columns], AS_LISTED.loc[order, columns].reset_index(drop=True))
-    assert summary(moved) == summary(AS_LISTED)
+    moved, links = run([(f"{n}.png", *FILES[i][1:]) for n, i in enumerate(order)])
+    columns = ["copies", "orientation", "group", "kind", "conflict", "problem", "doubt"]
+    pd.testing.assert_frame_equal(moved[columns], TABLE.loc[order, columns].reset_index(drop=True))
+    assert summary(moved, links) == summary(TABLE, LINKS)
 
 
-@given(st.lists(st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=12, max_size=12), min_size=1, max_size=3))
-def test_connect_joins_what_shares_a_key_and_no_more(keys: list[list[int | None]]) -> None:
-    found = connect([pd.Series(key, dtype="Int64") for key in keys], 12)
-    naive = list(range(12))
-    for _ in range(12):
-        for key in keys:
-            for i in range(12):
-                for j in range(12):
-                    if key[i] is not None and key[i] == key[j]:
-                        naive[i] = naive[j] = min(naive[i], naive[j])
-    assert [[a == b for b in naive] for a in naive] == (found[:, None] == found[None]).tolist()
+def test_a_data_set_without_any_readable_image() -> None:
+    found, links = run([("a.png", b"", "x", "train", ""), ("b.png", b"text", "x", "test", "")])
+    counts = summary(found, links)
+    assert counts["unreadable"] == 2
+    assert (counts["leaked_exact"], counts["leaked_pixels"], counts["leaked_group"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("most", [1, 5])
-def test_gallery_shows_conflicts_first(most: int) -> None:
-    pairs = example_pairs(table(FILES), most)
-    assert len(pairs) == 1
-    first, second, what = pairs[0]
-    assert {first, second} <= {name for name, *_ in FILES[:4]}
-    assert what == "same pixels, other label (same pixels)"
+def test_gallery_goes_from_conflicts_to_what_was_refused() -> None:
+    rows = choose_examples(TABLE, LINKS, 3)
+    titles = [row[0].caption.split(",")[0] for row in rows]
+    assert titles == [
+        "other label on a copy", "same bytes", "same pixels", "mirrored copy", "rotated copy",
+        "weakest copies accepted",
+    ]  # fmt: skip
+    labels = TABLE.set_index("path")["label"]
+    assert all(labels[example.first] != labels[example.second] for example in rows[0])
+    assert rows[3][0].caption.startswith("mirrored copy, left-right")
+    assert all(1 <= len(row) <= 3 for row in rows)
 
 
-def test_gallery_goes_from_worse_to_better() -> None:
-    copies = [
-        ("conflict 1", png(1), "x", "train", ""),
-        ("conflict 2", png(1), "y", "train", ""),
-        ("leak 1", png(2), "x", "train", ""),
-        ("leak 2", png(2), "x", "train", ""),
-        ("leak 3", png(2, "RGB"), "x", "test", ""),
-        ("copy 1", png(3), "x", "train", ""),
-        ("copy 2", png(3), "x", "train", ""),
-        ("alone", png(4), "x", "train", ""),
+def test_gallery_takes_any_file_name_and_shows_nothing_unreadable() -> None:
+    files = [("a|b.png", png(head(1)), "x", "", ""), ("c.png", png(head(1)), "x", "", "")]
+    files += [(f"{n}.png", b"", "x", "", "") for n in range(2)] + [
+        (f"{n}.jpg", b"no image", "y", "", "") for n in range(2)
     ]
-    expected = [
-        ("conflict 1", "conflict 2", "same pixels, other label (same bytes)"),
-        ("leak 1", "leak 3", "in training and test (same pixels)"),
-        ("copy 1", "copy 2", "copy (same bytes)"),
-    ]
-    for order in (copies, copies[::-1]):
-        for most in (3, 1):
-            assert example_pairs(table(order), most) == expected[:most]
+    (row,) = choose_examples(*run(files), 5)
+    assert [(example.first, example.second) for example in row] == [("a|b.png", "c.png")]
 
 
-def test_gallery_takes_any_file_name() -> None:
-    found = example_pairs(table([("a|b.png", png(1), "x", "", ""), ("c.png", png(1), "x", "", "")]), 5)
-    assert found == [("a|b.png", "c.png", "copy (same bytes)")]
+def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from brain_tumor.folders import FolderReader, index_folder
 
-
-def test_gallery_shows_no_unreadable_files() -> None:
-    empty = [(f"{n}.png", b"", "x", "", "") for n in range(2)]
-    text = [(f"{n}.jpg", b"not an image", "y", "", "") for n in range(2)]
-    assert example_pairs(table(empty + text), 5) == []
-
-
-def test_different_unreadable_files_are_no_leak() -> None:
-    found = summary(table([("a.png", b"", "x", "train", ""), ("b.png", b"text", "x", "test", "")]))
-    assert (found["leaked_exact"], found["leaked_pixels"], found["leaked_group"]) == (0, 0, 0)
+    for name, content, *_ in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    found = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("WORKERS", workers)
+        found.append(audit(index_folder(tmp_path), FolderReader(tmp_path), "test"))
+    for one, other in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(one, other)

@@ -20,6 +20,9 @@ def load(path: str) -> Any:
 
 STAGES = {name: stage["do"] for name, stage in load("stages/dvc.yaml")["stages"].items()}
 STAGES["deliver"] = load("dvc.yaml")["stages"]["deliver"]
+for study in sorted((ROOT / "stages").glob("*/dvc.yaml")):
+    for name, stage in load(str(study.relative_to(ROOT)))["stages"].items():
+        STAGES[name] = stage.get("do", stage)
 
 
 def imported(path: Path, seen: set[Path] | None = None) -> set[Path]:

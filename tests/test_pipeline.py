@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from heads import head, png
 from PIL import Image
 from ruamel.yaml import YAML
+
+from brain_tumor.copies import turn
 
 ROOT = Path(__file__).parents[1]
 REPORT = "stages/dvc.yaml:report@mine"
@@ -164,6 +168,40 @@ def test_unreadable_image_is_named_and_leaves_nothing(project: Project) -> None:
     assert "Traceback" not in output
     assert not (project.root / "data/enhanced/broken").exists()
     assert not list(project.root.glob("**/.*.partial"))
+
+
+def test_overlap_between_data_sets_is_counted(project: Project) -> None:
+    original = (project.root / "params.yaml").read_bytes()
+    project.add_data("one", {f"a/{n}.png": png(head(n)) for n in range(6)})
+    project.add_data("two", {f"a/{n}.png": png(turn(head(n), n)) for n in range(4, 10)})
+    params = project.params()
+    block = json.loads(json.dumps(params["datasets"]["mine"])) | {"expect": {"counts": {}, "fingerprint": ""}}
+    layout = {"path": "{label}/{file}", "labels": {"a": "a"}}
+    params["datasets"] = {
+        name: block | {"source": {"kind": "archive", "file": f"{name}.zip", "layout": layout}}
+        for name in ("one", "two")
+    }
+    project.edit(params)
+    try:
+        assert "one, two: not in data/raw" in project.run("python", "src/overlap.py", code=1)
+        for name in ("one", "two"):
+            project.run("python", "src/download.py", name)
+        project.run("python", "src/overlap.py")
+    finally:
+        (project.root / "params.yaml").write_bytes(original)
+    shared = json.loads((project.root / "metrics/overlap/shared.json").read_text())
+    assert shared["one"] == {"images": 6, "copied": {"two": 2}, "related": {"two": 2}}
+    assert shared["two"] == {"images": 6, "copied": {"one": 2}, "related": {"one": 2}}
+    images = pd.read_csv(project.root / "data/overlap/images.csv", keep_default_na=False)
+    assert images.loc[images["copied_in"] != "", "path"].tolist() == [
+        "one/a/4.png",
+        "one/a/5.png",
+        "two/a/4.png",
+        "two/a/5.png",
+    ]
+    links = pd.read_csv(project.root / "data/overlap/links.csv")
+    assert sorted(links["transform"]) == ["diagonal", "left-right"]
+    assert (project.root / "plots/overlap/shared.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ def figures(n: int, accuracy: float | None) -> dict[str, Any]:
     return {"n": n, **dict.fromkeys(names, accuracy), "interval": interval, "classes": {"<b>": each}}
 
 
+def by_leak(copied: int, mirrored: int = 0, related: int = 0, clean: int = 0) -> dict[str, Any]:
+    counts = {"copy": copied, "mirrored": mirrored, "related": related, "none": clean}
+    return {kind: {"n": n, "accuracy": 0.9, "interval": [0.8, 1.0]} if n else {"n": 0} for kind, n in counts.items()}
+
+
 def page(**changes: Any) -> str:
     part = {"images": 9, "groups": 8, "classes": {"<b>": 9}}
     words: dict[str, Any] = {
@@ -37,13 +42,13 @@ def page(**changes: Any) -> str:
         "metrics": {
             "audit": {
                 "images": 27, "distinct_files": 26, "distinct_images": 25, "groups": 25, "patients": 0,
-                "unreadable": 0, "label_conflicts": 0,
+                "unreadable": 0, "label_conflicts": 0, "doubtful": 0,
             },
             "split": {"train": part, "validation": part, "test": part},
             "train": {"images": 9, "parameters": 10, "selected_epoch": 1, "validation_accuracy": 0.5},
-            "test": {"published": figures(20, 0.9), "clean": figures(12, 0.8)},
+            "test": {"published": figures(20, 0.9), "clean": figures(12, 0.8), "by_leak": by_leak(6, 1, 1, 12)},
         },
-        "pictures": dict.fromkeys(("audit", "enhance", "curves", "confusion", "grad-cam"), b"png"),
+        "pictures": dict.fromkeys(("audit", "leaks", "enhance", "curves", "confusion", "grad-cam"), b"png"),
         "sheets": ["grad-cam"],
         "commit": "abc",
     }  # fmt: skip
@@ -52,7 +57,7 @@ def page(**changes: Any) -> str:
 
 def test_page_says_what_the_test_images_are_worth_and_stands_alone() -> None:
     html = page()
-    assert "Of 20 test images, 8 have a copy" in html
+    assert "Of 20 test images, 7 have a copy" in html
     assert "0.900" in html
     assert "0.800" in html
     assert "Not for clinical use" in html
@@ -68,22 +73,39 @@ def test_generated_data_are_flagged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "clean", "expected"),
+    ("leaks", "expected"),
     [
-        (figures(20, 0.9), figures(20, 0.9), "None of 20 test images has a known copy in training; accuracy 0.900."),
-        (figures(20, 0.9), figures(0, None), "Of 20 test images, 20 have a copy in the images used for training"),
+        ((0, 0, 0, 20), "None of 20 test images has a known copy in training; accuracy 0.900."),
+        (
+            (5, 0, 0, 15),
+            "Of 20 test images, 5 have a copy among the images used for training or selection; accuracy on all: 0.900; "
+            "on the other 15: 0.800.",
+        ),
+        (
+            (4, 3, 2, 11),
+            "Of 20 test images, 7 have a copy among the images used for training or selection (3 of them mirrored or "
+            "rotated) and 2 more show a neighboring slice or another one of the same patient; accuracy on all: 0.900; "
+            "on the other 11: 0.800.",
+        ),
+        (
+            (0, 0, 20, 0),
+            "Of 20 test images, 20 show a neighboring slice or another one of the same patient; "
+            "accuracy on all: 0.900; no other is left.",
+        ),
     ],
 )
-def test_sentence(every: dict[str, Any], clean: dict[str, Any], expected: str) -> None:
-    assert sentence({"published": every, "clean": clean}).startswith(expected)
+def test_sentence(leaks: tuple[int, int, int, int], expected: str) -> None:
+    every, clean = figures(20, 0.9), figures(leaks[-1], 0.8)
+    assert sentence({"published": every, "clean": clean, "by_leak": by_leak(*leaks)}) == expected
 
 
 def test_index_and_table_mark_generated_data_and_missing_figures() -> None:
     row = {"recipe": "r", "dataset": "d", "generated": True, "architecture": "net"}
-    rows = [row | {"published": figures(20, 0.9), "clean": figures(0, None)}]
+    rows = [row | {"published": figures(20, 0.9), "clean": figures(0, None), "by_leak": by_leak(15, 5)}]
     assert "(generated images)" in index_page(rows)
-    line = results_table(rows).splitlines()[-1]
-    assert line == "| `r` | d **(generated images)** | net | 0.900 (0.500–0.990), n = 20 | none | none |"
+    cells = results_table(rows).splitlines()[-1].strip("| ").split(" | ")
+    assert cells[:3] == ["`r`", "d **(generated images)**", "net"]
+    assert cells[3:] == ["0.900 (0.500–0.990), n = 20", "20 (5 mirrored or rotated)", "none", "none"]
 
 
 def test_the_readme_shows_what_is_in_metrics() -> None:

@@ -185,7 +185,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 def test_one_logit_is_for_the_first_class(tmp_path: Path) -> None:
     net = model(classes=2, head="sigmoid")
     data = rows(16, classes=2)
-    train(net, data, data, [0.5, 2.0], params(head="sigmoid", epochs=12, loss={"balance": True}), CPU, tmp_path / "s.pt")
+    train(
+        net, data, data, [0.5, 2.0], params(head="sigmoid", epochs=12, loss={"balance": True}), CPU, tmp_path / "s.pt"
+    )
     probabilities = net.probabilities(predict_logits(net, data.images, CPU))
     assert probabilities.shape == (16, 2)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(16))

@@ -67,6 +67,8 @@ def find_links(frames: Gray, heads: Gray, title: str) -> pd.DataFrame:
         `adjacent` or `refused`. Pairs already joined by better copies are not looked at again.
     """
     columns = ["first", "second", "transform", "distance", "correlation", "kind"]
+    if len(frames) < 2:
+        return pd.DataFrame(columns=columns)
     spectra = [spectrum(part) for part in (frames, heads)]
     look = partial(_look, frames, heads)
     component = np.arange(len(frames), dtype=np.int64)

@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from brain_tumor.leakage import LEAKS
+
 HEADLINE = (
     ("accuracy", "accuracy"),
     ("balanced_accuracy", "balanced accuracy"),
@@ -38,7 +40,7 @@ def recipe_page(
         about: the data set's `about`.
         card: the content of model.json.
         metrics: contents of audit, split, train and test.json by these names.
-        pictures: audit, enhance, curves and confusion, and one for each name in `sheets`.
+        pictures: audit, leaks, enhance, curves and confusion, and one for each name in `sheets`.
         commit: the commit that last changed the training code.
     """
     page = _pages.get_template("report.html").render(
@@ -66,25 +68,33 @@ def index_page(rows: Sequence[Mapping[str, Any]]) -> str:
 def sentence(test: Mapping[str, Any]) -> str:
     """Say in plain words what the test images are worth."""
     every, clean = test["published"], test["clean"]
-    leaked = every["n"] - clean["n"]
-    if not leaked:
-        return f"None of {every['n']} test images has a known copy in training; accuracy {every['accuracy']:.3f}."
-    words = (
-        f"Of {every['n']} test images, {leaked} have a copy in the images used for training or selection; "
-        f"accuracy on all {every['accuracy']:.3f}"
-    )
-    return words + (f", on the other {clean['n']}: {clean['accuracy']:.3f}." if clean["n"] else ".")
+    copied, mirrored, related = (test["by_leak"][kind]["n"] for kind in LEAKS)
+    parts = []
+    if copied + mirrored:
+        only = f" ({mirrored:,} of them mirrored or rotated)" if mirrored else ""
+        parts.append(f"{copied + mirrored:,} have a copy among the images used for training or selection{only}")
+    if related:
+        parts.append(
+            f"{related:,} {'more ' if parts else ''}show a neighboring slice or another one of the same patient"
+        )
+    if not parts:
+        return f"None of {every['n']:,} test images has a known copy in training; accuracy {every['accuracy']:.3f}."
+    words = f"Of {every['n']:,} test images, {' and '.join(parts)}; accuracy on all: {every['accuracy']:.3f}"
+    return words + (f"; on the other {clean['n']:,}: {clean['accuracy']:.3f}." if clean["n"] else "; no other is left.")
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The README's table of results in Markdown, from the summaries of recipes."""
     lines = [
-        "| recipe | data | model | accuracy, all test images | accuracy, clean test images | macro F1, clean |",
-        "|---|---|---|---|---|---|",
+        "| recipe | data | model | accuracy, all test images | copies in training | accuracy, clean test images "
+        "| macro F1, clean |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         data = f"{row['dataset']} **(generated images)**" if row["generated"] else row["dataset"]
-        cells = [_interval(row["published"], "accuracy"), _interval(row["clean"], "accuracy")]
+        copied, mirrored, _ = (row["by_leak"][kind]["n"] for kind in LEAKS)
+        leaked = f"{copied + mirrored} ({mirrored} mirrored or rotated)" if copied + mirrored else "none"
+        cells = [_interval(row["published"], "accuracy"), leaked, _interval(row["clean"], "accuracy")]
         cells.append(_interval(row["clean"], "macro_f1", count=False))
         lines.append(f"| `{row['recipe']}` | {data} | {row['architecture']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

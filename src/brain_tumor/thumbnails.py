@@ -86,7 +86,7 @@ def doubt(gray: Gray, mask: NDArray[np.uint8], box: Box) -> str:
     """
     height, width = box[3] - box[1], box[2] - box[0]
     if min(gray.shape) < 24:
-        return "too small to be a slice"
+        return "too little is left within flat borders"
     filled = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9)))
     contours = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
     outline = max(contours, key=cv2.contourArea)
@@ -95,8 +95,9 @@ def doubt(gray: Gray, mask: NDArray[np.uint8], box: Box) -> str:
         return "no bright object of a head's size"
     if not 0.4 < width / height < 2.5:
         return "the bright object is too long for a head"
-    if area < 0.4 * hull:
+    if area < 0.33 * hull:
         return "the bright object is too ragged for a head"
-    if np.percentile(gray, 10) > 0.7 * gray[mask > 0].mean():
+    # Blurred, so that dark specks of noise and text are no ground.
+    if np.percentile(cv2.GaussianBlur(gray, (0, 0), WORK / 24), 8) > 0.65 * gray[mask > 0].mean():
         return "no dark ground around a head"
     return ""

@@ -1,0 +1,31 @@
+"""Small pictures that stand in for slices: a bright head of random inner structure on dark ground."""
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Gray = NDArray[np.uint8]
+
+
+def head(seed: int, side: int = 96) -> Gray:
+    """A head of its own for each seed, (side, side + 8) pixels, with dark ground around."""
+    random = np.random.default_rng(seed)
+    height, width = side, side + 8
+    y, x = np.mgrid[:height, :width]
+    center, axes = random.uniform(0.47, 0.53, 2), random.uniform(0.34, 0.42, 2)
+    radius = np.hypot((y / height - center[0]) / axes[0], (x / width - center[1]) / axes[1])
+    texture = cv2.GaussianBlur(random.normal(size=(height, width)), (0, 0), side / 24)
+    values = 110 + 45 * texture / texture.std()
+    values = np.where(radius > 0.88, 220, values) * (radius < 1) + random.uniform(0, 6, (height, width))
+    result: Gray = values.clip(0, 255).astype(np.uint8)
+    return result
+
+
+def png(image: Gray, level: int = 6, mode: str = "L") -> bytes:
+    """Encode as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).convert(mode).save(buffer, "PNG", compress_level=level)
+    return buffer.getvalue()

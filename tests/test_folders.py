@@ -1,0 +1,92 @@
+"""Any folder of images as a data set, and the audit's command line for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from heads import head, png
+
+from brain_tumor.copies import turn
+from brain_tumor.errors import UserError
+from brain_tumor.folders import FolderReader, index_folder
+
+AUDIT = Path(__file__).parents[1] / "src/audit.py"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files = {
+        "Training/sick/1.PNG": png(head(1)),
+        "Training/sick/2.jpg": b"no image",
+        "Testing/sick/1 again.png": png(turn(head(1), 4)),
+        "Testing/well/3.png": png(head(3)),
+        "Testing/loose.png": png(head(4)),
+        "notes.txt": b"not looked at",
+        ".hidden/5.png": png(head(5)),
+    }
+    for name, content in files.items():
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "images"
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(AUDIT), *words], capture_output=True, text=True, env={**os.environ, "WORKERS": "1"}
+    )
+
+
+def test_folders_name_split_and_label(folder: Path) -> None:
+    index = index_folder(folder)
+    assert index[["path", "label", "split"]].to_numpy().tolist() == [
+        ["Testing/loose.png", "", "test"],
+        ["Testing/sick/1 again.png", "sick", "test"],
+        ["Testing/well/3.png", "well", "test"],
+        ["Training/sick/1.PNG", "sick", "train"],
+        ["Training/sick/2.jpg", "sick", "train"],
+    ]
+    assert FolderReader(folder)("Training/sick/2.jpg") == b"no image"
+
+
+def test_a_folder_that_is_none_or_has_no_image_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no folder"):
+        index_folder(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no image below"):
+        index_folder(tmp_path)
+
+
+def test_the_audit_of_a_folder_needs_no_recipe(folder: Path, tmp_path: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    done = run("--folder", str(folder), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "1 of 3 test images have a copy in training (1 only mirrored or rotated)" in done.stderr
+    assert "Training/sick/2.jpg: unreadable" in done.stderr
+    counts = json.loads((tmp_path / "out/audit.json").read_text())
+    assert (counts["images"], counts["distinct_images"]) == (5, 4)
+    links = pd.read_csv(tmp_path / "out/links.csv")
+    assert links["kind"].tolist() == ["mirrored"]
+    assert len(pd.read_csv(tmp_path / "out/audit.csv")) == 5
+    assert (tmp_path / "out/audit.png").stat().st_size > 5000
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--help"], 0, "any folder of images"),
+        ([], 2, "name a data set, or give --folder and --out"),
+        (["--folder", "x"], 2, "name a data set, or give --folder and --out"),
+        (["--folder", "/nowhere/at/all", "--out", "x"], 1, "error: /nowhere/at/all is no folder"),
+        (["nothing"], 1, "dvc repro stages/dvc.yaml:download@nothing"),
+    ],
+)
+def test_the_command_line_says_what_it_wants(words: list[str], code: int, says: str, tmp_path: Path) -> None:
+    done = run(*words)
+    assert done.returncode == code
+    assert says in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stderr
