@@ -1,10 +1,12 @@
 # `make repro` and `make test` do everything from a bare Python (3.11 or newer, with pip and venv) and git.
 PYTHON ?= python3
 RECIPE ?=
+ARCHIVE ?= data/raw/phantom.zip
+MOST ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint lock readme repository
+.PHONY: repro test lint bench lock readme repository
 
 repro: repository .venv/complete
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
@@ -22,6 +24,10 @@ lint: .venv/complete
 	ruff check
 	ruff format --check
 	mypy
+
+# Ratios taken in one run, and CSV files under benchmarks/results/.
+bench: .venv/complete
+	PYTHONPATH=src python benchmarks/audit.py $(ARCHIVE) --most $(MOST)
 
 # The README's table of results, from metrics/.
 readme: .venv/complete

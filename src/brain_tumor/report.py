@@ -100,6 +100,29 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def audit_table(counts: Mapping[str, Mapping[str, Any]], planted: Mapping[str, Mapping[str, float]]) -> str:
+    """The README's table of audits in Markdown.
+
+    Args:
+        counts: audit.json by data set.
+        planted: recall and precision by alteration, of copies planted to measure the audit; may be empty.
+    """
+    lines = [
+        "| data set | images | distinct files | distinct pictures | groups | groups of several classes "
+        "| published test images | of them with a copy in training | mirrored or rotated only |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, found in counts.items():
+        keys = ("images", "distinct_files", "distinct_images", "groups", "groups_of_several_classes")
+        test = [found.get(key, "–") for key in ("published_test", "leaked_copies", "leaked_mirrored_only")]
+        lines.append(f"| `{name}` | {' | '.join(str(value) for value in [*(found[key] for key in keys), *test])} |")
+    if planted:
+        rates = [f"{name} {found['recall']:.3f}" for name, found in planted.items()]
+        lines += ["", f"Recall of planted copies, each turned in one of eight ways: {', '.join(rates)}."]
+        lines.append(f"Lowest precision among these: {min(found['precision'] for found in planted.values()):.3f}.")
+    return "\n".join(lines) + "\n"
+
+
 def _interval(figures: Mapping[str, Any], key: str, count: bool = True) -> str:
     if not figures["n"]:
         return "none"

@@ -1,0 +1,122 @@
+"""How the audit's cost grows with the number of images: time of reading, time of linking, memory.
+
+python benchmarks/audit.py data/raw/nickparvar.zip --most 100000
+"""
+
+import argparse
+import math
+import resource
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import faiss
+import numpy as np
+import pandas as pd
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from brain_tumor.archive import RawArchive, Reader
+from brain_tumor.audit import inspect
+from brain_tumor.copies import find_links
+from brain_tumor.images import read_gray
+from brain_tumor.parallel import ordered_map, workers
+from brain_tumor.thumbnails import SIDE, Thumbnails, thumbnails
+
+SIZES = (1_000, 3_000, 7_000, 20_000, 50_000, 100_000)
+SPEED_SAMPLE = 1_000
+
+
+class Line(NamedTuple):
+    """One size: seconds of each part, the number of links, and the largest memory of the main process so far."""
+
+    images: int
+    seconds_reading: float
+    seconds_linking: float
+    seconds: float
+    links: int
+    memory_mb: int
+
+
+def main() -> None:
+    """Measure sizes up to --most, print them, and write a CSV file named after machine and versions."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archive", help="a raw archive; beyond its size, augmented versions of its images are used")
+    parser.add_argument("--most", type=int, default=20_000, help="the largest size to measure")
+    given = parser.parse_args()
+    read = Reader(given.archive)
+    with RawArchive(given.archive) as raw:
+        paths = raw.index.sort_values("sha256")["path"].tolist()
+    rate = reading_rate(read, paths)
+    lines = []
+    for size in [size for size in SIZES if size <= given.most]:
+        with tempfile.TemporaryDirectory() as folder:
+            frames, heads = fill(Path(folder), read, paths, size)
+            start = time.perf_counter()
+            links = find_links(frames, heads, f"{size:,} images")
+            linking = time.perf_counter() - start
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        reading = size / rate
+        lines.append(Line(size, round(reading, 1), round(linking, 1), round(reading + linking, 1), len(links), memory))
+        print(lines[-1], flush=True)
+    table = pd.DataFrame(lines)
+    # 1 throughout would be n log n exactly; what falls grows more slowly.
+    cost = table["seconds"] / table["images"].map(lambda n: n * math.log(n))
+    table["against_n_log_n"] = (cost / cost.iloc[0]).round(2)
+    print(table.to_string(index=False))
+    machine = next((line.split(":")[1] for line in cpu_lines() if line.startswith("model name")), "unknown")
+    name = f"audit {Path(given.archive).stem} {workers()}x{machine} faiss-{faiss.__version__} opencv-{cv2.__version__}"
+    out = Path(__file__).parent / "results" / ("-".join(name.replace("(R)", "").split()) + ".csv")
+    table.to_csv(out, index=False)
+    print(f"written to {out}")
+
+
+def reading_rate(read: Reader, paths: list[str]) -> float:
+    """Images a second of decoding, hashing and making thumbnails, with all workers."""
+    sample = paths[:: max(1, len(paths) // SPEED_SAMPLE)]
+    list(ordered_map(partial(_inspect, read), sample[:50], ""))  # start the processes
+    start = time.perf_counter()
+    list(ordered_map(partial(_inspect, read), sample, "reading"))
+    return len(sample) / (time.perf_counter() - start)
+
+
+def fill(folder: Path, read: Reader, paths: list[str], size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Thumbnails of `size` images on disk: those there are, then augmented versions of them."""
+    arrays = [open_memmap(folder / name, "w+", np.uint8, (size, SIDE, SIDE)) for name in ("frames", "heads")]
+    items = [(paths[n % len(paths)], n // len(paths)) for n in range(size)]
+    for row, made in enumerate(ordered_map(partial(_augmented, read), items, f"make {size:,} images")):
+        arrays[0][row], arrays[1][row] = made.frame, made.head
+    for array in arrays:
+        array.flush()
+    frames, heads = (np.load(folder / name, mmap_mode="r") for name in ("frames", "heads"))
+    return frames, heads
+
+
+def _inspect(read: Reader, path: str) -> str:
+    return inspect(read(path)).pixels
+
+
+def _augmented(read: Reader, item: tuple[str, int]) -> Thumbnails:
+    path, version = item
+    gray = read_gray(read(path))
+    if version:
+        random = np.random.default_rng([version, len(path), *path.encode()])
+        height, width = gray.shape
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-20, 20), random.uniform(0.8, 1.05))
+        matrix[:, 2] += random.uniform(-0.04, 0.04, 2) * np.array([width, height])
+        gray = np.asarray(cv2.warpAffine(gray, matrix, (width, height)), np.uint8)
+        gray = np.rint((gray / 255) ** random.uniform(0.7, 1.4) * 255).astype(np.uint8)
+    return thumbnails(gray)
+
+
+def cpu_lines() -> list[str]:
+    """What Linux says of the processor; nothing elsewhere."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
