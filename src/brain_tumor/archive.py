@@ -16,11 +16,15 @@ from brain_tumor.errors import UserError
 INDEX = "index.csv"
 COLUMNS = ["path", "label", "split", "patient", "mask", "plane", "sha256"]
 # Columns that an index has only if its source says something there, so that a new one changes no other set.
-OPTIONAL = ["fold"]
+OPTIONAL = ["fold", "box", "site", "age", "sex"]
 
 
 class RawImage(NamedTuple):
-    """One image file, untouched, and what its source says of it ('' where it says nothing)."""
+    """One image file, untouched, and what its source says of it ('' where it says nothing).
+
+    `fold` is the number of the source's own fold; `box` holds the tumor's boxes as `left top width height` in
+    pixels, several joined by `;`; `mask` is an image file of the same size, bright where the tumor is.
+    """
 
     path: str
     content: bytes
@@ -30,6 +34,10 @@ class RawImage(NamedTuple):
     plane: str = ""
     mask: bytes | None = None
     fold: str = ""
+    box: str = ""
+    site: str = ""
+    age: str = ""
+    sex: str = ""
 
 
 def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
@@ -49,8 +57,8 @@ def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
         spool[image.path] = image.content
         if image.mask is not None:
             spool[mask] = image.mask
-        digest = hashlib.sha256(image.content).hexdigest()
-        rows.append((image.path, image.label, image.split, image.patient, mask, image.plane, digest, image.fold))
+        said = {name: getattr(image, name) for name in COLUMNS + OPTIONAL if name not in ("mask", "sha256")}
+        rows.append(said | {"mask": mask, "sha256": hashlib.sha256(image.content).hexdigest()})
     index = pd.DataFrame(rows, columns=COLUMNS + OPTIONAL, dtype=str).sort_values("path", ignore_index=True)
     index = index.drop(columns=[name for name in OPTIONAL if (index[name] == "").all()])
     spool[INDEX] = index.to_csv(index=False, lineterminator="\n").encode()
