@@ -57,7 +57,7 @@ def test_downloads_without_credentials_and_only_once(tmp_path: Path) -> None:
     # Standard output holds the result and nothing of the client's own.
     assert first.stdout == second.stdout == "downloads/someone-brain-scans-v1/brain-scans.zip\n"
     assert archive(tmp_path).read_bytes() == SMALL
-    assert [path.name for path in archive(tmp_path).parent.iterdir()] == ["brain-scans.zip"]
+    assert sorted(path.name for path in archive(tmp_path).parent.iterdir()) == ["brain-scans.zip", "lock"]
     assert not any(seen.authorization for seen in server.seen)
     assert asked == len(server.seen) == 2
 

@@ -114,13 +114,13 @@ class _PassingError(Exception):
 def _require_success(answer: requests.Response) -> None:
     status = answer.status_code
     if status in PASSING:
-        raise _PassingError(status, _retry_after(answer.headers.get("Retry-After", "")))
+        raise _PassingError(status, retry_after(answer.headers.get("Retry-After", "")))
     if not 200 <= status < 300:
         raise RefusedError(status)
 
 
-def _retry_after(text: str) -> float | None:
-    """Seconds, from a number or a date."""
+def retry_after(text: str) -> float | None:
+    """Seconds that a `Retry-After` header asks to wait, from a number or a date; None if it says nothing."""
     if text.isdigit():
         return float(text)
     try:

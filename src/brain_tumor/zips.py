@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -63,46 +64,97 @@ class Layout(Block):
         return re.compile(text)
 
 
+class Files(Protocol):
+    """A place that files are read from by name: an archive or a folder."""
+
+    place: Path
+
+    def names(self) -> list[str]:
+        """Sorted names with `/` between folders."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file."""
+
+
+class ZipFiles:
+    """The members of a zip archive; nothing is ever unpacked to disk.
+
+    Raises:
+        UserError: not a zip, or one with a member that is unsafe (outside paths, links, devices, names that
+            differ in case alone, extreme compression, more bytes than MAX_BYTES in all); nothing was read then.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        try:
+            self._zip = zipfile.ZipFile(place)
+        except DAMAGE as error:
+            raise UserError(f"{place} cannot be read as a zip archive ({error}): download it again") from None
+        members = self._zip.infolist()
+        for member in members:
+            _refuse_unsafe(member, place)
+        if sum(member.file_size for member in members) > MAX_BYTES:
+            raise UserError(f"{place} unpacks to more than {MAX_BYTES >> 30} GiB: refused")
+        self._names = sorted(member.filename for member in members if not member.is_dir())
+        _refuse_clashes(self._names, place)
+
+    def names(self) -> list[str]:
+        """Sorted names of the members, folders left out."""
+        return self._names
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one member; a UserError if it is damaged or encrypted."""
+        try:
+            return self._zip.read(name)
+        except DAMAGE as error:
+            raise UserError(f"{self.place}: {name} is damaged ({error}): download it again") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._zip.close()
+
+
 def read_images(path: Path, layout: Layout) -> Iterator[RawImage]:
     """Yield the images of the zip at `path` that fit `layout`, in sorted order.
 
     Raises:
         UserError: not a zip, a damaged or unsafe member, or nothing that fits.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGE as error:
-        raise UserError(f"{path} cannot be read as a zip archive ({error}): download it again") from None
-    with archive:
-        members = sorted(archive.infolist(), key=lambda member: member.filename)
-        for member in members:
-            _refuse_unsafe(member, path)
-        if sum(member.file_size for member in members) > MAX_BYTES:
-            raise UserError(f"{path} unpacks to more than {MAX_BYTES >> 30} GiB: refused")
-        pattern = layout.pattern()
-        chosen = [(member, match) for member in members if (match := pattern.fullmatch(member.filename))]
-        if not chosen:
-            some = ", ".join(member.filename for member in members[:3])
-            raise UserError(f"{path} holds no file of the form {layout.path} (it has {some}, …)")
-        pairs = progress(chosen, f"reading {path.name}", len(chosen), "file")
-        for member, match in pairs:
-            groups = match.groupdict()
-            try:
-                content = archive.read(member)
-            except DAMAGE as error:
-                raise UserError(f"{path}: {member.filename} is damaged ({error}): download it again") from None
-            split = layout.splits[groups["split"]] if groups.get("split") else ""
-            yield RawImage(member.filename, content, layout.labels[groups["label"]], split)
+    with ZipFiles(path) as files:
+        yield from by_layout(files, layout)
+
+
+def by_layout(files: Files, layout: Layout) -> Iterator[RawImage]:
+    """Yield the files that fit `layout`, in sorted order; a UserError if none does."""
+    pattern = layout.pattern()
+    chosen = [(name, match.groupdict()) for name in files.names() if (match := pattern.fullmatch(name))]
+    if not chosen:
+        some = ", ".join(files.names()[:3])
+        raise UserError(f"{files.place} holds no file of the form {layout.path} (it has {some}, …)")
+    for name, groups in progress(chosen, f"reading {files.place.name}", len(chosen), "file"):
+        split = layout.splits[groups["split"]] if groups.get("split") else ""
+        yield RawImage(name, files.read(name), layout.labels[groups["label"]], split)
 
 
 def find_on_disk(name: str) -> Path | None:
-    """Return the archive `name` from one of the folders in DATA_ARCHIVES (separated as in PATH), if there."""
+    """Return the archive or folder `name` from one of the folders in DATA_ARCHIVES (separated as in PATH), if there."""
     for folder in filter(None, os.environ.get("DATA_ARCHIVES", "").split(os.pathsep)):
         if not Path(folder).is_dir():
             raise UserError(f"DATA_ARCHIVES names {folder}, which is no folder")
-        if (Path(folder) / name).is_file():
+        if (Path(folder) / name).exists():
             return Path(folder) / name
     return None
+
+
+def _refuse_clashes(names: list[str], path: Path) -> None:
+    """Names that differ in case alone would be one file on some systems, and a name twice is none."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other is not name:
+            raise UserError(f"{path}: members '{other}' and '{name}' differ in nothing but case: refused")
 
 
 def _refuse_unsafe(member: zipfile.ZipInfo, path: Path) -> None:

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Literal
 
 from brain_tumor.archive import RawImage
+from brain_tumor.clinical import expand
 from brain_tumor.errors import UserError
-from brain_tumor.params import Block
-from brain_tumor.zips import Layout, find_on_disk, read_images
+from brain_tumor.own import OwnFiles
+from brain_tumor.zips import ZipFiles, find_on_disk
 
 log = logging.getLogger(__name__)
 
 
-class Source(Block):
-    """The archive's file name and the layout of its folders."""
+class Source(OwnFiles):
+    """The archive's file name, and what it holds."""
 
     kind: Literal["archive"]
     file: str
-    layout: Layout
 
 
 def images(source: Source, scratch: Path) -> Iterator[RawImage]:
@@ -30,4 +30,5 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
             "as in DATA_ARCHIVES=/folder/of/archives dvc repro"
         )
     log.info("reading %s, found through DATA_ARCHIVES", path)
-    return read_images(path, source.layout)
+    with ZipFiles(path) as files:
+        yield from expand(source.rows(files), source.volumes)

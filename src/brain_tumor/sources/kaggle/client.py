@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from filelock import FileLock
 
 from brain_tumor.errors import UserError
+from brain_tumor.fetching import LONGEST_WAIT, PASSING, retry_after
 from brain_tumor.outputs import remove
 
 log = logging.getLogger(__name__)
@@ -68,12 +70,16 @@ def fetch(handle: str, version: int, folder: Path) -> Path:
         return archive
     draft = home / "partial" / archive.name
     try:
-        _download(handle, version, draft.parent)
-        if flaw := _flaw(draft):
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / "lock"):
+            if archive.exists():  # another process had it in the meantime
+                return archive
+            _download(handle, version, draft.parent)
+            if flaw := _flaw(draft):
+                remove(draft.parent)
+                raise _failure(handle, version, flaw, BY_HAND)
+            draft.replace(archive)
             remove(draft.parent)
-            raise _failure(handle, version, flaw, BY_HAND)
-        draft.replace(archive)
-        remove(draft.parent)
     except OSError as error:
         raise UserError(f"{error.filename or home} cannot be written: {error.strerror}") from None
     return archive
@@ -87,7 +93,7 @@ def _download(handle: str, version: int, folder: Path) -> None:
     """
     api = _client()
     for wait in (*WAITS, None):
-        advice = BY_HAND
+        advice, asked = BY_HAND, None
         try:
             with redirect_stdout(io.StringIO()):  # the progress bar goes to standard error
                 api.dataset_download_files(f"{handle}/{version}", path=str(folder), quiet=False)
@@ -96,8 +102,9 @@ def _download(handle: str, version: int, folder: Path) -> None:
             status = error.response.status_code
             problem = f"answered with HTTP status {status}"
             advice = ADVICE.get(status, BY_HAND)
-            if status < 500 and status != 429:
+            if status not in PASSING:
                 break
+            asked = retry_after(error.response.headers.get("Retry-After", ""))
         except requests.RequestException as error:
             problem = f"could not be reached, or broke off ({type(error).__name__})"
         except ValueError:
@@ -106,6 +113,7 @@ def _download(handle: str, version: int, folder: Path) -> None:
             remove(folder)
             problem = "sent an archive of the wrong size"
         if wait is not None:
+            wait = min(max(wait, asked or 0.0), LONGEST_WAIT)
             log.warning("%s: the service %s; trying again in %g s", handle, problem, wait)
             time.sleep(wait)
     raise _failure(handle, version, problem, advice)

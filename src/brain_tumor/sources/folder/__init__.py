@@ -1,0 +1,56 @@
+"""A folder of the user's own, in the repository or in one of the folders of DATA_ARCHIVES.
+
+DVC does not watch the folder: after a change in it, run the download again with `dvc repro -f -s`.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from brain_tumor.archive import RawImage
+from brain_tumor.clinical import expand
+from brain_tumor.errors import UserError
+from brain_tumor.own import OwnFiles
+from brain_tumor.zips import find_on_disk
+
+log = logging.getLogger(__name__)
+
+
+class Source(OwnFiles):
+    """The folder's path, relative to the repository or to a folder of DATA_ARCHIVES, and what it holds."""
+
+    kind: Literal["folder"]
+    path: str
+
+
+class FolderFiles:
+    """The files below a folder, hidden ones left out."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        found = (path.relative_to(place).parts for path in place.rglob("*") if path.is_file())
+        self._names = sorted("/".join(parts) for parts in found if not any(part.startswith(".") for part in parts))
+
+    def names(self) -> list[str]:
+        """Sorted names with `/` between folders."""
+        return self._names
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file; a UserError if it cannot be read."""
+        try:
+            return (self.place / name).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.place / name} cannot be read: {error.strerror}") from None
+
+
+def images(source: Source, scratch: Path) -> Iterator[RawImage]:
+    """Yield the images of the folder; `scratch` is not used."""
+    path = Path(source.path) if Path(source.path).is_dir() else find_on_disk(source.path)
+    if path is None or not path.is_dir():
+        raise UserError(
+            f"the folder {source.path} was not found: put it into the repository, or into another folder that you "
+            "name in the environment, as in DATA_ARCHIVES=/folder/of/folders dvc repro"
+        )
+    log.info("reading the folder %s", path)
+    yield from expand(source.rows(FolderFiles(path)), source.volumes)
