@@ -6,7 +6,7 @@ MOST ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint bench lock readme repository
+.PHONY: repro test lint bench fuzz lock readme repository
 
 repro: repository .venv/complete
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
@@ -27,7 +27,12 @@ lint: .venv/complete
 
 # Ratios taken in one run, and CSV files under benchmarks/results/.
 bench: .venv/complete
-	PYTHONPATH=src python benchmarks/audit.py $(ARCHIVE) --most $(MOST)
+	PYTHONPATH=src python benchmarks/bench_audit.py $(ARCHIVE) --most $(MOST)
+	PYTHONPATH=src python benchmarks/bench_raw.py $(ARCHIVE)
+
+# Mutated files against every reader of untrusted input.
+fuzz: .venv/complete
+	PYTHONPATH=src:tests TQDM_DISABLE=1 python tests/fuzz.py --files 10000
 
 # The README's table of results, from metrics/.
 readme: .venv/complete

@@ -151,7 +151,7 @@ def _read_volume(content: bytes) -> NDArray[np.float64]:
     if content[:2] == b"\x1f\x8b":
         content = _unzipped(content)
     volume: Any = nibabel.Nifti1Image.from_bytes(content)
-    if len(volume.shape) != 3 or int(np.prod(volume.shape, dtype=np.int64)) > MAX_VALUES:
+    if len(volume.shape) != 3 or not 0 < int(np.prod(volume.shape, dtype=np.int64)) <= MAX_VALUES:
         raise ValueError(f"the shape {volume.shape} is no volume of at most {MAX_VALUES:,} voxels")
     return np.asarray(nibabel.as_closest_canonical(volume).dataobj, np.float64)
 

@@ -1,6 +1,6 @@
 """How the audit's cost grows with the number of images: time of reading, time of linking, memory.
 
-python benchmarks/audit.py data/raw/nickparvar.zip --most 100000
+python benchmarks/bench_audit.py data/raw/nickparvar.zip --most 100000
 """
 
 import argparse
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import faiss
 import numpy as np
 import pandas as pd
+from machine import save
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ from brain_tumor.archive import RawArchive, Reader
 from brain_tumor.audit import inspect
 from brain_tumor.copies import find_links
 from brain_tumor.images import read_gray
-from brain_tumor.parallel import ordered_map, workers
+from brain_tumor.parallel import ordered_map
 from brain_tumor.thumbnails import SIDE, Thumbnails, thumbnails
 
 SIZES = (1_000, 3_000, 7_000, 20_000, 50_000, 100_000)
@@ -66,12 +66,7 @@ def main() -> None:
     # 1 throughout would be n log n exactly; what falls grows more slowly.
     cost = table["seconds"] / table["images"].map(lambda n: n * math.log(n))
     table["against_n_log_n"] = (cost / cost.iloc[0]).round(2)
-    print(table.to_string(index=False))
-    machine = next((line.split(":")[1] for line in cpu_lines() if line.startswith("model name")), "unknown")
-    name = f"audit {Path(given.archive).stem} {workers()}x{machine} faiss-{faiss.__version__} opencv-{cv2.__version__}"
-    out = Path(__file__).parent / "results" / ("-".join(name.replace("(R)", "").split()) + ".csv")
-    table.to_csv(out, index=False)
-    print(f"written to {out}")
+    save(table, f"audit {Path(given.archive).stem}", "faiss-cpu", "opencv-python-headless", "numpy")
 
 
 def reading_rate(read: Reader, paths: list[str]) -> float:
@@ -110,12 +105,6 @@ def _augmented(read: Reader, item: tuple[str, int]) -> Thumbnails:
         gray = np.asarray(cv2.warpAffine(gray, matrix, (width, height)), np.uint8)
         gray = np.rint((gray / 255) ** random.uniform(0.7, 1.4) * 255).astype(np.uint8)
     return thumbnails(gray)
-
-
-def cpu_lines() -> list[str]:
-    """What Linux says of the processor; nothing elsewhere."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
 
 
 if __name__ == "__main__":
