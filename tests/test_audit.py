@@ -187,6 +187,20 @@ def test_a_data_set_without_any_readable_image() -> None:
     assert (counts["leaked_exact"], counts["leaked_pixels"], counts["leaked_group"]) == (0, 0, 0)
 
 
+def test_unfit_files_that_are_alike_are_no_copies() -> None:
+    flat = png(np.zeros((9, 9), np.uint8))
+    files = [
+        (f"{split}/{n}", content, split, split, "")
+        for split in ("train", "test")
+        for n, content in enumerate((flat, b""))
+    ]
+    found, links = run(files)
+    assert found["group"].nunique() == found["copies"].nunique() == 4
+    counts = summary(found, links)
+    assert counts["label_conflicts"] == counts["leaked_exact"] == counts["leaked_group"] == 0
+    assert counts["links"]["exact"] == 2
+
+
 def test_gallery_goes_from_conflicts_to_what_was_refused() -> None:
     rows = choose_examples(TABLE, LINKS, 3)
     titles = [row[0].caption.split(",")[0] for row in rows]

@@ -98,6 +98,12 @@ def test_dark_borders_prove_nothing() -> None:
     assert links_of([one, other]) == []
 
 
+@pytest.mark.parametrize("value", [0, 180, 255])
+@pytest.mark.parametrize("width", [4, 20])
+def test_the_same_border_on_all_joins_nothing(value: int, width: int) -> None:
+    assert links_of([np.pad(head(seed, 224), width, constant_values=value) for seed in range(24)]) == []
+
+
 def test_fewer_than_two_images_have_no_links() -> None:
     for count in (0, 1):
         images = np.zeros((count, 64, 64), np.uint8)

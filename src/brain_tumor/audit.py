@@ -81,23 +81,24 @@ def audit(index: pd.DataFrame, read: Read, title: str) -> tuple[pd.DataFrame, pd
         The links: first, second (paths), kind, transform, distance, correlation, in the order of the contents.
     """
     # Images are handled in the order of their contents: neither listing order nor names matter.
-    order = index.sort_values(["sha256", "path"]).index
+    order = index.sort_values(["sha256", "label", "split", "path"]).index
     paths = index.loc[order, "path"].tolist()
     with tempfile.TemporaryDirectory() as folder:
         shape = (len(paths), SIDE, SIDE)
         frames, heads = (open_memmap(Path(folder) / name, "w+", np.uint8, shape) for name in ("frames", "heads"))
         rows, comparable = [], []
-        for row, reading in enumerate(ordered_map(partial(_read, read), paths, f"{title}: images")):
+        for number, reading in enumerate(ordered_map(partial(_read, read), paths, f"{title}: images")):
             rows.append(reading[:-1])
             if reading.thumbnails is not None:
-                comparable.append(row)
-                frames[row], heads[row] = reading.thumbnails.frame, reading.thumbnails.head
+                comparable.append(number)
+                frames[number], heads[number] = reading.thumbnails.frame, reading.thumbnails.head
         table = index.join(pd.DataFrame(rows, index=order, columns=Reading._fields[:-1]))
         ordered = table.loc[order].reset_index(drop=True)
         # Equal pixels need no comparison: the first of them stands for all.
         first = ordered.loc[comparable].drop_duplicates("pixels").index.to_numpy(np.int64)
         for part in (frames, heads):
-            part[: len(first)] = part[first]
+            for place, row in enumerate(first.tolist()):  # one at a time: they stay on disk
+                part[place] = part[row]
             part.flush()
         saved = [np.load(Path(folder) / name, mmap_mode="r")[: len(first)] for name in ("frames", "heads")]
         near = find_links(saved[0], saved[1], title)
@@ -135,8 +136,14 @@ def _named(near: pd.DataFrame) -> pd.DataFrame:
 def _joined(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     """The columns copies, orientation, group, kind and conflict for rows in the order of their contents."""
     names = table["sha256"].str[:12]
-    same = links[links["kind"].isin(SAME_PICTURE)]
-    joining = links[links["kind"].isin(JOINING)]
+    # Unfit files of the same bytes are not joined, so that each needs a name of its own.
+    number = table.groupby("sha256").cumcount()
+    names = names.where((table["problem"] == "") | (number == 0), names + "-" + number.astype(str))
+    # Blank and broken files may be alike, but are no picture that leaks.
+    sound = (table["problem"] == "").to_numpy()
+    sound = sound[links["first"].to_numpy(np.int64)] & sound[links["second"].to_numpy(np.int64)]
+    same = links[links["kind"].isin(SAME_PICTURE) & sound]
+    joining = links[links["kind"].isin(JOINING) & (sound | (links["kind"] == "patient"))]
     result = pd.DataFrame(index=table.index)
     for column, letter, chosen in (("copies", "c", same), ("group", "g", joining)):
         component = components(chosen[["first", "second"]].to_numpy(np.int64), len(table))
@@ -214,6 +221,6 @@ def summary(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
         test, train = table[table["split"] == "test"], table[table["split"] == "train"]
         result["published_test"] = len(test)
         for name, column in (("exact", "sha256"), ("pixels", "pixels"), ("copies", "copies"), ("group", "group")):
-            result[f"leaked_{name}"] = int((test[column].isin(train[column]) & (test[column] != "")).sum())
+            result[f"leaked_{name}"] = int((test[column].isin(train[column]) & (test["problem"] == "")).sum())
         result["leaked_mirrored_only"] = int((leaks(test, train) == "mirrored").sum())
     return result

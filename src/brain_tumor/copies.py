@@ -23,9 +23,10 @@ Floats = NDArray[np.float32]
 
 # What a link rests on. Correlations are those of aligned pixels inside the heads, so that dark borders,
 # which all images share, prove nothing.
-COPY = 0.96
-ADJACENT = 0.91
+COPY = 0.97
+ADJACENT = 0.93
 REPORTED = 0.80  # refused pairs down to here are listed
+OUTLIERS = 0.05  # share of pixels left out of a comparison: letters, arrows, what a border cuts off
 NEIGHBORS = (4, 8, 8, 8)  # looked up for each image, by pass
 PROMISING = 0.85  # a pair whose low frequencies correlate less is not looked at closely
 RIVALS = 0.03  # views of a pair this close to the best are tried too: heads are nearly symmetric
@@ -233,7 +234,18 @@ def aligned_correlation(one: Gray, other: Gray) -> float:
     where = inside & ((one > foreground(one)) | (moved > foreground(moved)))
     if where.sum() < 0.1 * where.size:
         return -1.0
-    return round(correlation(one[where], moved[where]), 4)
+    kept = ~outliers(one[where], moved[where])
+    return round(correlation(one[where][kept], moved[where][kept]), 4)
+
+
+def outliers(one: Gray, other: Gray) -> NDArray[np.bool_]:
+    """The pixels, a share OUTLIERS of them, where `other` is least what it is elsewhere for that level of `one`."""
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    a, b = a - a.mean(), b - b.mean()
+    spread = (a * a).sum()
+    error = np.abs(b - a * ((a * b).sum() / spread if spread else 0.0))
+    far: NDArray[np.bool_] = error > np.quantile(error, 1 - OUTLIERS)
+    return far
 
 
 def correlation(one: Gray, other: Gray) -> float:

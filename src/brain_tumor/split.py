@@ -66,7 +66,7 @@ def split(rows: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
         UserError: the data set has no published folders or folds, or a part lacks a class.
     """
     # Rows are handled in the order of their contents: neither listing order nor names matter.
-    ordered = rows.sort_values(["sha256", "path"])
+    ordered = rows.sort_values(["sha256", "label", "split", "path"])
     unit = ordered["group"] if params.unit == "group" else pd.Series(np.arange(len(ordered)), ordered.index)
     random = np.random.default_rng(params.seed)
     test = _test_rows(ordered, unit, params, random)

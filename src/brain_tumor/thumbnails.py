@@ -17,8 +17,8 @@ FLAT = 0.08  # share of an image's gray range within which a row or column is bo
 class Thumbnails(NamedTuple):
     """Two (SIDE, SIDE) uint8 pictures, squeezed to a square so that turning the image turns them alike.
 
-    `frame` is the whole image; it survives what changes the head's outline (contrast, dark edges). `head` is
-    the largest bright object; it survives padding, borders and crops around it.
+    `frame` is the image without flat borders; it survives what changes the head's outline (contrast, dark
+    edges). `head` is the largest bright object; it survives padding, letters and crops around it.
     `doubt` says why the image does not look like a slice of a head, '' if it does.
     """
 
@@ -29,12 +29,12 @@ class Thumbnails(NamedTuple):
 
 def thumbnails(gray: Gray) -> Thumbnails:
     """Make the thumbnails of an (H, W) image of at least one pixel."""
-    whole = Image.fromarray(gray).resize((SIDE, SIDE), Image.Resampling.BOX)
     left, top, right, bottom = inner_box(gray)
     image = Image.fromarray(gray[top:bottom, left:right])
     scale = min(1.0, WORK / max(image.size))
     size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))
     small = image.resize(size, Image.Resampling.BOX)
+    whole = small.resize((SIDE, SIDE), Image.Resampling.BOX)
     mask, box = head(np.asarray(small))
     found = min(box[2] - box[0], box[3] - box[1]) >= 16
     cropped = small.resize((SIDE, SIDE), Image.Resampling.BOX, box=box) if found else whole
