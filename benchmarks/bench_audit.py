@@ -52,7 +52,7 @@ def main() -> None:
         paths = raw.index.sort_values("sha256")["path"].tolist()
     rate = reading_rate(read, paths)
     lines = []
-    for size in [size for size in SIZES if size <= given.most]:
+    for size in [*(size for size in SIZES if size < given.most), given.most]:
         with tempfile.TemporaryDirectory() as folder:
             frames, heads = fill(Path(folder), read, paths, size)
             start = time.perf_counter()

@@ -3,6 +3,7 @@
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,8 +13,9 @@ from brain_tumor.errors import UserError
 from brain_tumor.folders import FolderReader, index_folder
 from brain_tumor.gallery import choose_examples
 from brain_tumor.outputs import staged, write_csv, write_json
+from brain_tumor.params import read
 from brain_tumor.sheets import pair_sheet
-from stage import guarded
+from stage import PARAMS, guarded
 
 log = logging.getLogger(__name__)
 EXAMPLES = 3  # of each kind in the gallery
@@ -43,6 +45,9 @@ def of_dataset(name: str) -> None:
     """Audit the raw archive of a data set."""
     path = f"data/raw/{name}.zip"
     if not Path(path).exists():
+        known = read(PARAMS, "datasets", dict[str, Any])
+        if name not in known:
+            raise UserError(f"{PARAMS} has no data set {name} (known: {', '.join(known)})")
         raise UserError(f"{path} is missing: run dvc repro stages/dvc.yaml:download@{name} first")
     with RawArchive(path) as raw:
         index = raw.index
@@ -52,16 +57,20 @@ def of_dataset(name: str) -> None:
 
 def of_folder(folder: Path, out: Path) -> None:
     """Audit any folder of images."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"--out {out} lies in the folder itself: the next run would take the pictures in it for images")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, and must be a folder")
     outs = [str(out / file) for file in ("audit.csv", "links.csv", "audit.json", "audit.png")]
     write(index_folder(folder), FolderReader(folder), folder.resolve().name, outs)
     log.info("written: %s", ", ".join(outs))
 
 
-def write(index: pd.DataFrame, read: Read, name: str, outs: list[str]) -> None:
+def write(index: pd.DataFrame, get: Read, name: str, outs: list[str]) -> None:
     """Audit, write the table, the links, the counts and the gallery, and say in the log what matters."""
-    table, links = audit(index, read, f"audit {name}")
+    table, links = audit(index, get, f"audit {name}")
     counts = summary(table, links)
-    examples = [[(read(a), read(b), a, b, why) for a, b, why in row] for row in choose_examples(table, links, EXAMPLES)]
+    examples = [[(get(a), get(b), a, b, why) for a, b, why in row] for row in choose_examples(table, links, EXAMPLES)]
     for path, problem, doubt in zip(table["path"], table["problem"], table["doubt"], strict=True):
         if problem or doubt:
             log.warning("%s: %s", path, problem or f"does not look like a head ({doubt})")

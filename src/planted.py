@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from brain_tumor.archive import Reader
 from brain_tumor.audit import Reading, inspect
 from brain_tumor.copies import TRANSFORMS, components, find_links
+from brain_tumor.errors import UserError
 from brain_tumor.images import read_gray
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.parallel import ordered_map
@@ -23,6 +25,8 @@ MOST = 480  # originals
 def main(name: str) -> None:
     """Write precision and recall of the copies found, by alteration and by turn."""
     read = Reader(f"data/raw/{name}.zip")
+    if not Path(f"data/audit/{name}.csv").exists():
+        raise UserError(f"{name} has not been audited: run dvc repro stages/dvc.yaml:audit@{name} first")
     table = pd.read_csv(f"data/audit/{name}.csv", dtype=str, keep_default_na=False)
     # Images without a relative but those of their own patient, at even steps through the contents.
     alone = table[table["kind"].isin(("", "patient")) & (table["problem"] == "")].sort_values("sha256")["path"]

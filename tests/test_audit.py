@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from brain_tumor.audit import _turns, audit, summary
 from brain_tumor.copies import TRANSFORMS, turn
+from brain_tumor.errors import UserError
 from brain_tumor.gallery import choose_examples
 from brain_tumor.leakage import leaks
 
@@ -142,6 +143,8 @@ def test_counts() -> None:
         "links_across_patients": dict.fromkeys(
             ("exact", "pixels", "near", "mirrored", "rotated", "patient", "adjacent"), 0
         ),
+        "images_with_siblings": 2,
+        "siblings_tied_by_content": 0,
         "published_test": 6,
         "leaked_exact": 1,
         "leaked_pixels": 2,
@@ -169,6 +172,19 @@ def test_links_across_patients_measure_the_audit() -> None:
     counts = summary(*run(files))
     assert counts["links_across_patients"]["mirrored"] == 1
     assert counts["patients"] == 2
+    counts = summary(*run([(name, content, label, split, "p") for name, content, label, split, _ in files]))
+    assert (counts["images_with_siblings"], counts["siblings_tied_by_content"]) == (2, 2)
+
+
+def test_an_image_without_a_label_contradicts_nothing() -> None:
+    found, links = run([("1.png", png(head(1)), "", "", ""), ("2.png", png(head(1)), "x", "", "")])
+    assert not found["conflict"].any()
+    assert summary(found, links)["groups_of_several_classes"] == 0
+
+
+def test_a_path_listed_twice_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"1\.png is listed twice"):
+        run([("1.png", png(head(1)), "", "", "")] * 2)
 
 
 @settings(max_examples=8)

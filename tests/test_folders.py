@@ -75,6 +75,30 @@ def test_the_audit_of_a_folder_needs_no_recipe(folder: Path, tmp_path: Path) -> 
     assert sorted(folder.rglob("*")) == before
 
 
+def test_the_first_folder_is_the_label_and_validation_is_learned_from(tmp_path: Path) -> None:
+    for name in ("glioma/patient 1/a.png", "valid/none/b.png", "none/test/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(png(head(1)))
+    index = index_folder(tmp_path).set_index("path")
+    assert index["label"].to_dict() == {
+        "glioma/patient 1/a.png": "glioma", "valid/none/b.png": "none", "none/test/c.png": "none",
+    }  # fmt: skip
+    assert index["split"].tolist() == ["", "test", "train"]
+
+
+def test_any_name_can_be_shown_and_a_bad_place_for_results_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "in $put$"
+    for name in ("a/x$\\foo$.png", "b/y_{^.png"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(png(head(1)))
+    assert run("--folder", str(folder), "--out", str(tmp_path / "out")).returncode == 0
+    inside = run("--folder", str(folder), "--out", str(folder / "out"))
+    assert inside.returncode == 1
+    assert "lies in the folder itself" in inside.stderr
+    (tmp_path / "file").touch()
+    assert "is a file" in run("--folder", str(folder), "--out", str(tmp_path / "file")).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -82,7 +106,7 @@ def test_the_audit_of_a_folder_needs_no_recipe(folder: Path, tmp_path: Path) -> 
         ([], 2, "name a data set, or give --folder and --out"),
         (["--folder", "x"], 2, "name a data set, or give --folder and --out"),
         (["--folder", "/nowhere/at/all", "--out", "x"], 1, "error: /nowhere/at/all is no folder"),
-        (["nothing"], 1, "dvc repro stages/dvc.yaml:download@nothing"),
+        (["nothing"], 1, "params.yaml has no data set nothing (known: phantom"),
     ],
 )
 def test_the_command_line_says_what_it_wants(words: list[str], code: int, says: str, tmp_path: Path) -> None:

@@ -153,10 +153,11 @@ def test_summary_counts_and_proves() -> None:
     table = rows.join(split(rows, params()))
     counts = summary(table, ("a", "b"))
     assert sum(counts[part]["images"] for part in ("train", "validation", "test")) == len(rows)
-    assert counts["straddling_groups"] == sum(counts["leaked"].values()) == 0
+    assert set(counts["straddling_groups"].values()) == {0}
+    assert sum(counts["leaked"].values()) == 0
     by_image = rows.join(split(rows, params(unit="image")))
     counts = summary(by_image, ("a", "b"))
-    assert counts["straddling_groups"] > 0
+    assert min(counts["straddling_groups"].values()) > 0
     leaked = sum(counts["leaked"].values())
     assert leaked == (by_image["leak"] != "").sum() > 0
     assert counts["clean"] == counts["test"]["images"] - leaked
@@ -200,6 +201,14 @@ def test_folds_that_the_source_does_not_have_are_named() -> None:
         split(rows, params(by="folds", test=0.0, fold=1))
     with pytest.raises(UserError, match="the folds 1, 2"):
         split(rows.assign(fold=["1", "2"] * 20), params(by="folds", test=0.0, fold=3))
+
+
+def test_rows_of_which_nothing_is_said_are_an_error() -> None:
+    rows = make([("a", 1), ("b", 1)] * 20, published=True)
+    with pytest.raises(UserError, match="1 of 40 images have no published part"):
+        split(rows.assign(split=["", *rows["split"][1:]]), params(by="published", test=0.0))
+    with pytest.raises(UserError, match="20 of 40 images have no fold"):
+        split(rows.assign(fold=["A", ""] * 20), params(by="folds", test=0.0, fold="A"))
 
 
 def test_more_folds_than_a_class_has_images_is_an_error() -> None:

@@ -146,3 +146,12 @@ def test_archives_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DATA_ARCHIVES", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="nowhere, which is no folder"):
         find_on_disk("a.zip")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"), [(("yes/a.png", "yes/A.PNG"), "differ in nothing but case"), (("yes/a.png",) * 2, "twice")]
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_that_clash_are_refused(tmp_path: Path, names: tuple[str, str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        list(read_images(make(tmp_path / "a.zip", *names), FLAT))

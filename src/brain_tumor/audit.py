@@ -13,6 +13,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from brain_tumor.copies import TRANSFORMS, components, find_links, turn
+from brain_tumor.errors import UserError
 from brain_tumor.images import UnreadableImageError, read_gray
 from brain_tumor.leakage import leaks
 from brain_tumor.parallel import ordered_map
@@ -69,7 +70,7 @@ def audit(index: pd.DataFrame, read: Read, title: str) -> tuple[pd.DataFrame, pd
         title: for the progress bars.
 
     Returns:
-        The table, one row an image of `index` in its order, with these columns added:
+        The table, one row an image of `index` in its order and numbered anew, with these columns added:
             pixels, width, height, problem, doubt: see `Reading`.
             copies: the picture; images with the same value are copies of each other, mirrored ones included.
             orientation: how the image must be turned (see `copies.TRANSFORMS`) to look like the first copy.
@@ -80,6 +81,9 @@ def audit(index: pd.DataFrame, read: Read, title: str) -> tuple[pd.DataFrame, pd
             conflict: whether copies of this picture bear different labels.
         The links: first, second (paths), kind, transform, distance, correlation, in the order of the contents.
     """
+    if not index["path"].is_unique:
+        raise UserError(f"{index.loc[index['path'].duplicated(), 'path'].iloc[0]} is listed twice")
+    index = index.reset_index(drop=True)
     # Images are handled in the order of their contents: neither listing order nor names matter.
     order = index.sort_values(["sha256", "label", "split", "path"]).index
     paths = index.loc[order, "path"].tolist()
@@ -160,7 +164,9 @@ def _joined(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
         ends.assign(rank=ends["kind"].map(rank)).sort_values("rank").drop_duplicates("row").set_index("row")["kind"]
     )
     result["kind"] = surest.reindex(table.index).fillna("")
-    result["conflict"] = table["label"].groupby(result["copies"]).transform("nunique") > 1
+    # An image without a label contradicts nothing.
+    known = table["label"].replace("", np.nan)
+    result["conflict"] = known.groupby(result["copies"]).transform("nunique") > 1
     return result[["copies", "orientation", "group", "kind", "conflict"]]
 
 
@@ -193,10 +199,30 @@ def _turns() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return then, then.argmin(1)
 
 
+def _measured_by_patients(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
+    """How the links by content agree with the patients that the source names.
+
+    Returns:
+        links_across_patients by kind, which are errors unless patients share images; and of the images whose
+        patient has others (`images_with_siblings`) how many a link by content ties to one of them.
+    """
+    patient = table.set_index("path")["patient"]
+    first, second = (links[side].map(patient) for side in ("first", "second"))
+    across = (first != second) & (first != "") & (second != "")
+    found = links[links["kind"].isin(JOINING) & (links["kind"] != "patient") & (first == second) & (first != "")]
+    siblings = table.loc[(table["patient"] != "") & table.duplicated("patient", keep=False), "path"]
+    tied = set(found["first"]) | set(found["second"])
+    return {
+        "links_across_patients": {kind: int((across & (links["kind"] == kind)).sum()) for kind in JOINING},
+        "images_with_siblings": len(siblings),
+        "siblings_tied_by_content": int(siblings.isin(tied).sum()),
+    }
+
+
 def summary(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
     """Count what the audit found; `leaked` counts test images of the published split, if there is one."""
     kinds = links["kind"].value_counts()
-    classes = table.groupby("group")["label"].nunique()
+    classes = table["label"].replace("", np.nan).groupby(table["group"]).nunique()
     result: dict[str, Any] = {
         "images": len(table),
         "distinct_files": int(table["sha256"].nunique()),
@@ -213,10 +239,7 @@ def summary(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
         "links": {kind: int(kinds.get(kind, 0)) for kind in (*JOINING, "refused")},
     }
     if result["patients"]:
-        patient = table.set_index("path")["patient"]
-        sides = [links[side].map(patient) for side in ("first", "second")]
-        across = (sides[0] != sides[1]) & (sides[0] != "") & (sides[1] != "")
-        result["links_across_patients"] = {k: int((across & (links["kind"] == k)).sum()) for k in JOINING}
+        result |= _measured_by_patients(table, links)
     if (table["split"] == "test").any():
         test, train = table[table["split"] == "test"], table[table["split"] == "train"]
         result["published_test"] = len(test)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from filelock import FileLock
 from tqdm import tqdm
 
@@ -94,7 +95,7 @@ def persistently(action: Callable[[], Any], what: str) -> Any:
             problem, asked = str(failure), failure.wait
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             problem, asked = f"could not be reached, or broke off ({type(error).__name__})", None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # Its text would hold the address.
             raise UserError(f"{what}: the service gave no usable answer ({type(error).__name__})") from None
         if wait is None:

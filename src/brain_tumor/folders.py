@@ -9,17 +9,20 @@ from brain_tumor.archive import COLUMNS
 from brain_tumor.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+# Validation images are learned from too: they choose the model.
+SPLITS = dict.fromkeys(("train", "training", "val", "valid", "validation"), "train") | dict.fromkeys(
+    ("test", "testing"), "test"
+)
 
 
 def index_folder(folder: Path) -> pd.DataFrame:
-    """List every image file below `folder`: its own folder's name is the label.
+    """List every image file below `folder`: the first folder on its way is the label.
 
-    A folder named train, training, test or testing on the way names the published split. Hidden files and
-    folders are passed over.
+    A folder named train, training, val, valid, validation, test or testing is no label, but the published
+    split, of which validation counts as training. Hidden files and folders are passed over.
 
     Raises:
-        UserError: no such folder, or no image in it.
+        UserError: no such folder, no image in it, or a file that cannot be read or listed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder")
@@ -29,8 +32,14 @@ def index_folder(folder: Path) -> pd.DataFrame:
         if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in parts) or not path.is_file():
             continue
         split = next((SPLITS[part.lower()] for part in parts[:-1] if part.lower() in SPLITS), "")
-        label = parts[-2] if len(parts) > 1 and parts[-2].lower() not in SPLITS else ""
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        label = next((part for part in parts[:-1] if part.lower() not in SPLITS), "")
+        try:
+            "/".join(parts).encode()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except UnicodeEncodeError:
+            raise UserError(f"{str(path)!r} has a name that is no UTF-8: rename it") from None
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
         rows.append(("/".join(parts), label, split, "", "", "", digest))
     if not rows:
         raise UserError(f"no image below {folder} (looked for {', '.join(SUFFIXES)})")

@@ -36,7 +36,7 @@ def pair_sheet(path: Path, rows: Sequence[Sequence[Pair]], title: str) -> None:
     """Show pairs of image files side by side and as they are, each kind of pair in a row of its own."""
     if not rows:
         figure = Figure(figsize=(6, 1.2))
-        figure.text(0.5, 0.5, f"{title}: none", ha="center", va="center")
+        figure.text(0.5, 0.5, f"{title}: none", ha="center", va="center", parse_math=False)
         save(figure, path)
         return
     columns = max(map(len, rows))
@@ -45,7 +45,7 @@ def pair_sheet(path: Path, rows: Sequence[Sequence[Pair]], title: str) -> None:
         for axes, (first, second, name, other, what) in zip(cells[number * columns :], pairs, strict=False):
             left, right = (_fit(read_gray(content), 160) for content in (first, second))
             axes.imshow(np.hstack([left, np.full((160, 6), 255, np.uint8), right]), cmap="gray", vmin=0, vmax=255)
-            axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=8, linespacing=1.25)
+            axes.set_title(f"{_short(name)}\n{_short(other)}\n{what}", fontsize=8, linespacing=1.25, parse_math=False)
     save(figure, path)
 
 
@@ -93,7 +93,7 @@ def _grid(count: int, columns: int, width: float, height: float, title: str) -> 
     cells = list(np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel())
     for axes in cells:
         axes.axis("off")
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(title, fontsize=13, parse_math=False)
     return figure, cells
 
 

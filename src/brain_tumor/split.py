@@ -33,7 +33,7 @@ class SplitParams(Block):
     validation: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(ge=0, lt=1)] = 0.0
     folds: Annotated[int, Field(ge=2)] | None = None
-    fold: Annotated[int, Field(ge=0)] | None = None
+    fold: Annotated[int, Field(ge=0)] | str | None = None
     seed: int
 
     @model_validator(mode="after")
@@ -46,7 +46,7 @@ class SplitParams(Block):
             raise ValueError("`fold` goes with by: folds and by: kfold, which need it")
         if (self.folds is not None) != (self.by == "kfold"):
             raise ValueError("`folds` goes with by: kfold, which needs it")
-        if self.by == "kfold" and not (self.fold or 0) < (self.folds or 0):
+        if self.by == "kfold" and (isinstance(self.fold, str) or not (self.fold or 0) < (self.folds or 0)):
             raise ValueError("`fold` counts from 0 and must be less than `folds`")
         return self
 
@@ -87,22 +87,25 @@ def _test_rows(
     if params.by == "published":
         if not {"train", "test"} <= set(ordered["split"]):
             raise UserError("split.by is 'published', but the data set has no published training and test folders")
+        _require_all(ordered["split"], "published part")
         return (ordered["split"] == "test").to_numpy()
     if params.by == "fraction":
         return _carve(ordered["label"], unit, params.test, random).to_numpy()
     if params.by == "folds":
-        known = sorted(set(ordered["fold"])) if "fold" in ordered else []
+        known = sorted(set(ordered["fold"]) - {""}, key=lambda fold: (len(fold), fold)) if "fold" in ordered else []
         if str(params.fold) not in known:
             has = f"the folds {', '.join(known)}" if known else "no folds"
             raise UserError(f"split.fold is {params.fold}, but the data set's source has {has}")
+        _require_all(ordered["fold"], "fold")
         return (ordered["fold"] == str(params.fold)).to_numpy()
     assert params.folds is not None
+    assert isinstance(params.fold, int)
     folds = StratifiedGroupKFold(params.folds, shuffle=True, random_state=params.seed)
     try:
         parts = list(folds.split(ordered, ordered["label"], unit))
     except ValueError as error:
         raise UserError(f"the data cannot be split into {params.folds} folds: {error}") from None
-    return np.isin(np.arange(len(ordered)), parts[params.fold or 0][1])
+    return np.isin(np.arange(len(ordered)), parts[params.fold][1])
 
 
 def _carve(
@@ -128,11 +131,23 @@ def _carve(
     return units.isin(chosen)
 
 
+def _require_all(values: "pd.Series[str]", what: str) -> None:
+    """Rows of which nothing is said would silently become training rows."""
+    lacking = int((values == "").sum())
+    if lacking:
+        raise UserError(
+            f"{lacking} of {len(values)} images have no {what}: leave them out of the data set, or split by fraction"
+        )
+
+
 def _require_classes(labels: "pd.Series[Any]", part: "pd.Series[str]") -> None:
     for name in PARTS:
         missing = sorted(set(labels) - set(labels[part == name]))
         if missing:
-            raise UserError(f"the {name} part has no image of {', '.join(missing)}: change the shares of the split")
+            raise UserError(
+                f"the {name} part has no image of {', '.join(missing)}: change the shares of the split, or the seed; "
+                "a class that is one group of copies or of one patient cannot stand on two sides"
+            )
 
 
 def summary(rows: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -151,8 +166,12 @@ def summary(rows: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, Any]:
     test = rows[rows["part"] == "test"]
     result["leaked"] = {kind: int((test["leak"] == kind).sum()) for kind in LEAKS}
     result["clean"] = int((test["leak"] == "").sum())
-    parts = rows.groupby("group")["part"]
-    result["straddling_groups"] = int((parts.nunique() > 1).sum())
+    # Between training and validation there must be none unless images are split one by one; with a published
+    # test folder the test side is as it was published.
+    sides = rows.groupby("group")["part"].agg(set)
+    pairs = [(one, other) for k, one in enumerate(PARTS) for other in PARTS[k + 1 :]]
+    straddling = {f"{one}-{other}": int(sides.map({one, other}.issubset).sum()) for one, other in pairs}
+    result["straddling_groups"] = straddling
     return result
 
 

@@ -152,9 +152,11 @@ def _refuse_clashes(names: list[str], path: Path) -> None:
     """Names that differ in case alone would be one file on some systems, and a name twice is none."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(name.casefold(), name)
-        if other is not name:
-            raise UserError(f"{path}: members '{other}' and '{name}' differ in nothing but case: refused")
+        if name.casefold() in seen:
+            other = seen[name.casefold()]
+            how = "is there twice" if other == name else f"and {other} differ in nothing but case"
+            raise UserError(f"{path}: {name} {how}: refused")
+        seen[name.casefold()] = name
 
 
 def _refuse_unsafe(member: zipfile.ZipInfo, path: Path) -> None:
