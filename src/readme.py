@@ -35,9 +35,12 @@ def audits(root: Path) -> str:
     """What the audit found in each data set, and in the copies planted to measure it."""
     names = read(root / PARAMS, "datasets", dict[str, Any])
     found = {name: root / f"metrics/{name}/audit.json" for name in names}
-    planted = [json.loads(path.read_text()) for path in sorted(root.glob("metrics/*/planted.json"))]
+    planted = {name: root / f"metrics/{name}/planted.json" for name in names}
     counts = {name: json.loads(path.read_text()) for name, path in found.items() if path.exists()}
-    return audit_table(counts, planted[0]["alteration"] if planted else {})
+    rates = {name: json.loads(path.read_text())["alteration"] for name, path in planted.items() if path.exists()}
+    shown = [f"`{name}` (generated images)" if names[name]["about"]["generated"] else f"`{name}`" for name in names]
+    title = dict(zip(names, shown, strict=True))
+    return audit_table({title[k]: v for k, v in counts.items()}, {title[k]: v for k, v in rates.items()})
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {"results": results, "audit": audits}

@@ -100,12 +100,14 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def audit_table(counts: Mapping[str, Mapping[str, Any]], planted: Mapping[str, Mapping[str, float]]) -> str:
-    """The README's table of audits in Markdown.
+def audit_table(
+    counts: Mapping[str, Mapping[str, Any]], planted: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> str:
+    """The README's tables of audits in Markdown.
 
     Args:
-        counts: audit.json by data set.
-        planted: recall and precision by alteration, of copies planted to measure the audit; may be empty.
+        counts: audit.json by data set, named as it shall be shown.
+        planted: by data set, recall and precision of copies planted to measure the audit, by alteration.
     """
     lines = [
         "| data set | images | distinct files | distinct pictures | groups | groups of several classes "
@@ -115,11 +117,18 @@ def audit_table(counts: Mapping[str, Mapping[str, Any]], planted: Mapping[str, M
     for name, found in counts.items():
         keys = ("images", "distinct_files", "distinct_images", "groups", "groups_of_several_classes")
         test = [found.get(key, "–") for key in ("published_test", "leaked_copies", "leaked_mirrored_only")]
-        lines.append(f"| `{name}` | {' | '.join(str(value) for value in [*(found[key] for key in keys), *test])} |")
+        lines.append(f"| {name} | {' | '.join(str(value) for value in [*(found[key] for key in keys), *test])} |")
     if planted:
-        rates = [f"{name} {found['recall']:.3f}" for name, found in planted.items()]
-        lines += ["", f"Recall of planted copies, each turned in one of eight ways: {', '.join(rates)}."]
-        lines.append(f"Lowest precision among these: {min(found['precision'] for found in planted.values()):.3f}.")
+        names = list(next(iter(planted.values())))
+        lines += [
+            "",
+            f"| recall of planted copies, turned in all eight ways | {' | '.join(names)} | lowest precision |",
+        ]
+        lines.append("|---" * (len(names) + 2) + "|")
+    for name, rates in planted.items():
+        recall = [f"{rates[alteration]['recall']:.3f}" for alteration in names]
+        lowest = min(rate["precision"] for rate in rates.values())
+        lines.append(f"| in {name} | {' | '.join(recall)} | {lowest:.3f} |")
     return "\n".join(lines) + "\n"
 
 
