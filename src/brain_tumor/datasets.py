@@ -9,7 +9,7 @@ from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
 from brain_tumor.params import Block, read
 
-KINDS = ("archive", "folder", "kaggle", "phantom", "roboflow")
+KINDS = ("archive", "figshare", "folder", "kaggle", "phantom", "roboflow")
 
 
 class Expected(Block):
