@@ -45,9 +45,9 @@ def main(name: str) -> None:
     predicted = probabilities.argmax(1)
     table = rows[["row", "path", "label"]].assign(predicted=[card.classes[k] for k in predicted])
     table["leak"] = rows["leak"]
-    for name in SUBGROUPS:
-        if name in rows:
-            table[name] = rows[name]
+    for column in SUBGROUPS:
+        if column in rows:
+            table[column] = rows[column]
     for k, label in enumerate(card.classes):
         table[f"p_{label}"] = probabilities[:, k].round(4)
     counts = np.zeros((len(card.classes),) * 2, np.int64)
