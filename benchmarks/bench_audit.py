@@ -44,7 +44,7 @@ class Line(NamedTuple):
 def main() -> None:
     """Measure sizes up to --most, print them, and write a CSV file named after machine and versions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", help="a raw archive; beyond its size, augmented versions of its images are used")
+    parser.add_argument("archive", help="a raw archive; beyond its size, augmented versions of its thumbnails are used")
     parser.add_argument("--most", type=int, default=20_000, help="the largest size to measure")
     given = parser.parse_args()
     read = Reader(given.archive)
@@ -82,9 +82,17 @@ def reading_rate(read: Reader, paths: list[str]) -> float:
 def fill(folder: Path, read: Reader, paths: list[str], size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Thumbnails of `size` images on disk: those there are, then augmented versions of them."""
     arrays = [open_memmap(folder / name, "w+", np.uint8, (size, SIDE, SIDE)) for name in ("frames", "heads")]
-    items = [(paths[n % len(paths)], n // len(paths)) for n in range(size)]
-    for row, made in enumerate(ordered_map(partial(_augmented, read), items, f"make {size:,} images")):
+    for row, made in enumerate(ordered_map(partial(_thumbnails, read), paths[:size], "thumbnails")):
         arrays[0][row], arrays[1][row] = made.frame, made.head
+    for row in range(len(paths), size):
+        original = row % len(paths)
+        random = np.random.default_rng(row)
+        center = ((SIDE - 1) / 2, (SIDE - 1) / 2)
+        matrix = cv2.getRotationMatrix2D(center, random.uniform(-20, 20), random.uniform(0.8, 1.05))
+        matrix = matrix + np.array([[0, 0, random.uniform(-3, 3)], [0, 0, random.uniform(-3, 3)]])
+        gamma = np.rint((np.arange(256) / 255) ** random.uniform(0.7, 1.4) * 255).astype(np.uint8)
+        for array in arrays:
+            array[row] = gamma[cv2.warpAffine(array[original], matrix, (SIDE, SIDE))]
     for array in arrays:
         array.flush()
     frames, heads = (np.load(folder / name, mmap_mode="r") for name in ("frames", "heads"))
@@ -95,17 +103,8 @@ def _inspect(read: Reader, path: str) -> str:
     return inspect(read(path)).pixels
 
 
-def _augmented(read: Reader, item: tuple[str, int]) -> Thumbnails:
-    path, version = item
-    gray = read_gray(read(path))
-    if version:
-        random = np.random.default_rng([version, len(path), *path.encode()])
-        height, width = gray.shape
-        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-20, 20), random.uniform(0.8, 1.05))
-        matrix[:, 2] += random.uniform(-0.04, 0.04, 2) * np.array([width, height])
-        gray = np.asarray(cv2.warpAffine(gray, matrix, (width, height)), np.uint8)
-        gray = np.rint((gray / 255) ** random.uniform(0.7, 1.4) * 255).astype(np.uint8)
-    return thumbnails(gray)
+def _thumbnails(read: Reader, path: str) -> Thumbnails:
+    return thumbnails(read_gray(read(path)))
 
 
 if __name__ == "__main__":
