@@ -1,6 +1,5 @@
 """The whole pipeline on a tiny data set of the user's own, added by an edit of params.yaml alone."""
 
-import io
 import json
 import os
 import shutil
@@ -14,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from heads import head, png
-from PIL import Image
 from ruamel.yaml import YAML
 
 from brain_tumor.copies import turn
@@ -25,18 +23,16 @@ yaml = YAML()
 
 
 def shape_png(label: str, number: int) -> bytes:
-    """A bright disk or a bright cross on noise: two classes that a small net tells apart."""
+    """A bright disk or a bright cross in a head of its own: two classes that a small net tells apart."""
     random = np.random.default_rng([number, len(label)])
-    pixels = random.integers(0, 60, (48, 56)).astype(np.uint8)
+    pixels = (head(100 * len(label) + number, 48) * 0.7).astype(np.uint8)
     y, x = np.mgrid[:48, :56]
-    row, column = random.integers(14, 34, 2)
-    inside = (y - row) ** 2 + (x - column) ** 2 < 81
+    row, column = random.integers(19, 30, 2)
+    inside = (y - row) ** 2 + (x - column) ** 2 < 36
     if label == "cross":
-        inside = (np.abs(y - row) < 3) ^ (np.abs(x - column) < 3)
-    pixels[inside] = 200
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+        inside &= (np.abs(y - row) < 2) | (np.abs(x - column) < 2)
+    pixels[inside] = 255
+    return png(pixels)
 
 
 class Project:
