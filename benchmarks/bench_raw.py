@@ -52,8 +52,8 @@ def best(action: Callable[[], None]) -> float:
 def as_downloaded(raw: Path, target: Path) -> Path:
     """The images as a service sends them: a compressed zip."""
     with RawArchive(raw) as images, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
-        for path, content in images.contents():
-            made.writestr(path, content)
+        for path in images.index["path"]:
+            made.writestr(path, images.read(path))
     return target
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from brain_tumor.archive import RawArchive, Reader
 from brain_tumor.audit import Read, audit, summary
 from brain_tumor.errors import UserError
-from brain_tumor.folders import FolderReader, index_folder
+from brain_tumor.folders import FolderFiles, index_images
 from brain_tumor.gallery import choose_examples
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
@@ -61,8 +61,11 @@ def of_folder(folder: Path, out: Path) -> None:
         raise UserError(f"--out {out} lies in the folder itself: the next run would take the pictures in it for images")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file, and must be a folder")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder")
     outs = [str(out / file) for file in ("audit.csv", "links.csv", "audit.json", "audit.png")]
-    write(index_folder(folder), FolderReader(folder), folder.resolve().name, outs)
+    files = FolderFiles(folder)
+    write(index_images(files), files.read, folder.resolve().name, outs)
     log.info("written: %s", ", ".join(outs))
 
 

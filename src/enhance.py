@@ -6,13 +6,13 @@ import logging
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from brain_tumor.archive import RawArchive
+from brain_tumor.archive import RawArchive, Reader
 from brain_tumor.enhance import Enhanced, EnhanceParams, Operation, enhance_file
 from brain_tumor.errors import UserError
 from brain_tumor.images import UnreadableImageError, read_gray
 from brain_tumor.outputs import staged, write_csv
 from brain_tumor.parallel import ordered_map
-from brain_tumor.params import read
+from brain_tumor.params import read as read_params
 from brain_tumor.sheets import before_after_sheet
 from stage import PARAMS, run
 
@@ -22,17 +22,17 @@ SHEET_IMAGES = 12
 
 def main(name: str) -> None:
     """Write images.npy, rows.csv (in the order of the contents) and, where the source has them, masks.npy."""
-    params = read(PARAMS, f"recipes.{name}.enhance", EnhanceParams)
-    classes = read(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
-    dataset = read(PARAMS, f"recipes.{name}.dataset", str)
+    params = read_params(PARAMS, f"recipes.{name}.enhance", EnhanceParams)
+    classes = read_params(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
+    dataset = read_params(PARAMS, f"recipes.{name}.dataset", str)
     with RawArchive(f"data/raw/{dataset}.zip") as raw:
         unknown = set(classes) - set(raw.index["label"])
         if unknown:
             raise UserError(f"recipes.{name}.classes names {sorted(unknown)}, which {dataset} does not have")
         rows = raw.index[raw.index["label"].isin(classes)].sort_values(["sha256", "path"], ignore_index=True)
-        pairs = zip(rows["path"], rows["mask"], strict=True)
-        files = [(raw.read(path), raw.read(mask) if mask else None) for path, mask in pairs]
-    work = functools.partial(_enhance, operations=params.operations)
+    files = list(zip(rows["path"], rows["mask"], strict=True))
+    archive = Reader(f"data/raw/{dataset}.zip")
+    work = functools.partial(_enhance, read=archive, operations=params.operations)
     results = ordered_map(work, files, f"enhance {name}")
     shape = (len(files), params.size, params.size)
     with staged(f"data/enhanced/{name}", f"plots/{name}/enhance.png") as (folder, sheet):
@@ -56,13 +56,14 @@ def main(name: str) -> None:
         write_csv(folder / "rows.csv", rows.rename_axis("row").reset_index())
         log.info("%d images; the crop kept the whole image in %d", len(rows), whole)
         chosen = np.linspace(0, len(rows) - 1, min(SHEET_IMAGES, len(rows))).astype(int)
-        shown = [(read_gray(files[i][0]), np.asarray(images[i]), rows["label"][i]) for i in chosen]
+        shown = [(read_gray(archive(files[i][0])), np.asarray(images[i]), rows["label"][i]) for i in chosen]
         before_after_sheet(sheet, shown, f"{name}: before and after enhancement")
 
 
-def _enhance(file: tuple[bytes, bytes | None], operations: tuple[Operation, ...]) -> Enhanced | str:
+def _enhance(file: tuple[str, str], read: Reader, operations: tuple[Operation, ...]) -> Enhanced | str:
+    path, mask = file
     try:
-        return enhance_file(file[0], operations, file[1])
+        return enhance_file(read(path), operations, read(mask) if mask else None)
     except UnreadableImageError as error:
         return str(error)
 

@@ -1,5 +1,6 @@
 """Find the images that the data sets share."""
 
+import argparse
 import logging
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,17 @@ class ReaderOfAll:
 
 
 def main() -> None:
-    """Audit all raw data sets as if they were one, and count what they share."""
-    names = list(read_params(PARAMS, "datasets", dict[str, Any]))
+    """Audit data sets as if they were one, and count what they share."""
+    known = list(read_params(PARAMS, "datasets", dict[str, Any]))
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", help="data sets of params.yaml; all of them if none is named")
+    names = parser.parse_args().names or known
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"{PARAMS} has no data set {unknown[0]} (known: {', '.join(known)})")
     missing = [name for name in names if not (RAW / f"{name}.zip").exists()]
     if missing:
         raise UserError(
-            f"{', '.join(missing)}: not in {RAW}; dvc repro stages/overlap/dvc.yaml downloads all data sets"
+            f"{', '.join(missing)}: not in {RAW}; dvc repro stages/dvc.yaml:download@{missing[0]} downloads it"
         )
     parts = []
     for name in names:

@@ -5,6 +5,7 @@ python tests/fuzz.py --files 20000 --seed 1     (or `make fuzz`)
 
 import argparse
 import io
+import json
 import sys
 import tempfile
 import time
@@ -12,12 +13,16 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from heads import head, png
 from PIL import Image
+from test_figshare import SLICES
 from test_own import RAMP, body, dicom, nifti
+from test_regions import CONTENT, DISK, SQUARE, via
+from test_roboflow import annotations
 from tqdm import tqdm
 
 from brain_tumor.archive import RawImage
@@ -25,6 +30,9 @@ from brain_tumor.audit import inspect
 from brain_tumor.clinical import Volumes, expand
 from brain_tumor.errors import UserError
 from brain_tumor.images import UnreadableImageError, read_gray
+from brain_tumor.regions import Drawn
+from brain_tumor.sources.figshare.slices import open_archives
+from brain_tumor.sources.roboflow.coco import parse
 from brain_tumor.tables import by_table
 from brain_tumor.zips import Layout, ZipFiles, by_layout
 
@@ -112,9 +120,11 @@ SEEDS = {
     "clinical.nii": nifti(body()),
     "clinical.nii.gz": nifti(body(), zipped=True),
     "zip.deflated": _archive(PAIR),
-    "zip.bzip2": _archive(PAIR, zipfile.ZIP_BZIP2),
-    "zip.lzma": _archive(PAIR, zipfile.ZIP_LZMA),
+    "zip.stored": _archive(PAIR, zipfile.ZIP_STORED),
     "table.csv": TABLE,
+    "matlab.mat": SLICES[1],
+    "coco.json": json.dumps(annotations({"a.jpg": [(1, [1, 2, 3, 4])], "b.jpg": []})).encode(),
+    "via.json": json.dumps(via(y1=[SQUARE, DISK])).encode(),
 }
 
 
@@ -151,8 +161,23 @@ def _table(content: bytes, name: str, folder: Path) -> None:
     list(by_table(_Memory({**PAIR, "t.csv": content}), "t.csv"))
 
 
+def _matlab(content: bytes, name: str, folder: Path) -> None:
+    (folder / "m.zip").write_bytes(_archive({"1.mat": content}))
+    with ExitStack() as stack:
+        open_archives([folder / "m.zip"], stack)[1].read()
+
+
+def _coco(content: bytes, name: str, folder: Path) -> None:
+    parse(content, name)
+
+
+def _via(content: bytes, name: str, folder: Path) -> None:
+    list(Drawn(content, name).add_to([RawImage("y1.png", CONTENT, "a")]))
+
+
 READERS: dict[str, Callable[[bytes, str, Path], None]] = {
     "image": _image, "clinical": _clinical, "zip": _zip, "table": _table,
+    "matlab": _matlab, "coco": _coco, "via": _via,
 }  # fmt: skip
 
 if __name__ == "__main__":

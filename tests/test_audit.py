@@ -240,7 +240,7 @@ def test_gallery_takes_any_file_name_and_shows_nothing_unreadable() -> None:
 
 
 def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from brain_tumor.folders import FolderReader, index_folder
+    from brain_tumor.folders import FolderFiles, index_images
 
     for name, content, *_ in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -248,6 +248,6 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.M
     found = []
     for workers in ("1", "2"):
         monkeypatch.setenv("WORKERS", workers)
-        found.append(audit(index_folder(tmp_path), FolderReader(tmp_path), "test"))
+        found.append(audit(index_images(FolderFiles(tmp_path)), FolderFiles(tmp_path).read, "test"))
     for one, other in zip(*found, strict=True):
         pd.testing.assert_frame_equal(one, other)

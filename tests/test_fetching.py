@@ -147,7 +147,7 @@ def test_no_server_is_an_error_that_names_no_address(tmp_path: Path) -> None:
 
 def test_json_and_what_is_none() -> None:
     with FileServer(b'{"a": 1}') as server:
-        assert get_json(f"{server.url}/x.json", {}, "set") == (200, {"a": 1})
+        assert get_json(f"{server.url}/x.json", {}, "set") == {"a": 1}
     with FileServer(b"<html>") as server, pytest.raises(UserError, match="no usable answer"):
         get_json(f"{server.url}/x.json", {}, "set")
 

@@ -19,7 +19,7 @@ from servers import Handler, Server, run_clean
 from brain_tumor import datasets, fetching
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
-from brain_tumor.sources.figshare import Source, bounds, images, to_gray
+from brain_tumor.sources.figshare import Source, images, to_gray
 
 SIDE = 32
 COUNT = 7
@@ -217,12 +217,6 @@ def test_a_data_set_of_this_kind_is_read_by_its_parameters(tmp_path: Path, offli
     assert list(datasets.images(tmp_path / "params.yaml", "cheng", tmp_path)) == whole
 
 
-def test_a_box_reaches_the_outermost_pixels() -> None:
-    mask = np.zeros((5, 8), bool)
-    mask[0, 7] = mask[4, 2] = True
-    assert bounds(mask) == "2 0 6 5"
-
-
 def test_downloads_once_and_yields_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: Offline
 ) -> None:
@@ -320,7 +314,7 @@ def test_users_see_one_message_and_no_traceback(tmp_path: Path) -> None:
     with FigshareServer(broken) as server:
         result = run_clean(code, tmp_path, FIGSHARE_API_URL=server.url)
     assert result.returncode == 1
-    assert f"{FILES[1]}: member '2.mat' cannot be used" in result.stderr
+    assert f"{FILES[1]}: 2.mat cannot be used" in result.stderr
     assert "Traceback" not in result.stderr
     assert "X-Amz-Signature" not in result.stderr
 
@@ -374,9 +368,7 @@ BROKEN_SLICES = {
 def test_broken_slices_are_named(offline: Offline, message: str) -> None:
     with pytest.raises(UserError) as caught:
         offline({FILES[1]: archived([1, 3], _2=BROKEN_SLICES[message])})
-    assert all(
-        text in str(caught.value) for text in (f"{FILES[1]}: member '2.mat'", message.strip(), "download it again")
-    )
+    assert all(text in str(caught.value) for text in (f"{FILES[1]}: 2.mat", message.strip(), "download it again"))
 
 
 def damaged() -> bytes:
@@ -388,13 +380,13 @@ def damaged() -> bytes:
 
 BROKEN_ARCHIVES = {
     "cannot be read as a zip archive": b"PK and no more",
-    "member '2.mat' cannot be used (Bad CRC-32": damaged(),
+    "2.mat is damaged (Bad CRC-32": damaged(),
     "'../2.mat' points outside the archive": zipped({"../2.mat": SLICES[2]}),
     "'/2.mat' points outside the archive": zipped({"/2.mat": SLICES[2]}),
     "'C:/2.mat' points outside the archive": zipped({"C:/2.mat": SLICES[2]}),
-    "'9.mat' unpacks to 65 MiB": archived([1, 2, 3], _9=bytes(65 << 20)),
-    "other than deflate": zipped({"2.mat": SLICES[2]}, zipfile.ZIP_LZMA),
-    "member '4.mat' occurs twice": archived([1, 2, 3, 4]),
+    "'9.mat' unpacks to 68,157,440 bytes": archived([1, 2, 3], _9=bytes(65 << 20)),
+    "another method than deflate": zipped({"2.mat": SLICES[2]}, zipfile.ZIP_LZMA),
+    ": 4.mat occurs twice": archived([1, 2, 3, 4]),
     "they hold 6 files, 1.mat to 7.mat": archived([1, 3]),
     "they hold 8 files, 1.mat to 8.mat": archived([1, 2, 3], _8=SLICES[1]),
 }
@@ -406,7 +398,8 @@ def test_broken_archives_are_named(offline: Offline, message: str) -> None:
     with pytest.raises(UserError) as caught:
         # The good archive comes first where both hold a number.
         offline({FILES[1]: BROKEN_ARCHIVES[message]}, SOURCE if "twice" in message else order)
-    assert all(text in str(caught.value) for text in (message, "download it again"))
+    assert message in str(caught.value)
+    assert any(text in str(caught.value) for text in ("download it again", "refused"))
 
 
 BROKEN_FOLDS = {

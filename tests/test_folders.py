@@ -12,7 +12,7 @@ from heads import head, png
 
 from brain_tumor.copies import turn
 from brain_tumor.errors import UserError
-from brain_tumor.folders import FolderReader, index_folder
+from brain_tumor.folders import FolderFiles, index_images
 
 AUDIT = Path(__file__).parents[1] / "src/audit.py"
 
@@ -42,7 +42,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_folders_name_split_and_label(folder: Path) -> None:
-    index = index_folder(folder)
+    index = index_images(FolderFiles(folder))
     assert index[["path", "label", "split"]].to_numpy().tolist() == [
         ["Testing/loose.png", "", "test"],
         ["Testing/sick/1 again.png", "sick", "test"],
@@ -50,14 +50,13 @@ def test_folders_name_split_and_label(folder: Path) -> None:
         ["Training/sick/1.PNG", "sick", "train"],
         ["Training/sick/2.jpg", "sick", "train"],
     ]
-    assert FolderReader(folder)("Training/sick/2.jpg") == b"no image"
+    assert FolderFiles(folder).read("Training/sick/2.jpg") == b"no image"
 
 
 def test_a_folder_that_is_none_or_has_no_image_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no folder"):
-        index_folder(tmp_path / "nowhere")
+    assert "is no folder" in run("--folder", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")).stderr
     with pytest.raises(UserError, match="no image below"):
-        index_folder(tmp_path)
+        index_images(FolderFiles(tmp_path))
 
 
 def test_the_audit_of_a_folder_needs_no_recipe(folder: Path, tmp_path: Path) -> None:
@@ -79,7 +78,7 @@ def test_the_first_folder_is_the_label_and_validation_is_learned_from(tmp_path: 
     for name in ("glioma/patient 1/a.png", "valid/none/b.png", "none/test/c.png"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(png(head(1)))
-    index = index_folder(tmp_path).set_index("path")
+    index = index_images(FolderFiles(tmp_path)).set_index("path")
     assert index["label"].to_dict() == {
         "glioma/patient 1/a.png": "glioma", "valid/none/b.png": "none", "none/test/c.png": "none",
     }  # fmt: skip

@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 from servers import SIGNATURE, KaggleServer, run_clean
 
+from brain_tumor import datasets, params
+from brain_tumor.archive import check_expected, write
 from brain_tumor.errors import UserError
+from brain_tumor.sources.kaggle import Source
 from brain_tumor.sources.kaggle import client as kaggle
+from brain_tumor.zips import find_on_disk, read_images
 
 HANDLE = "someone/brain-scans"
 SECRET = "KGAT_planted0secret"
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 def make_zip(size: int) -> bytes:
@@ -112,6 +117,20 @@ def test_unknown_version_is_named(tmp_path: Path) -> None:
     assert "no such version" in result.stderr
 
 
+def test_a_service_that_never_answers_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    code = """
+from brain_tumor import fetching
+from brain_tumor.sources.kaggle import client
+client.TIMEOUT = (1, 0.2)
+client.fetch("someone/brain-scans", 1, Path("downloads"))
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result = run_clean(code, tmp_path, KAGGLE_API_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert result.returncode == 1
+    assert "could not be reached, or broke off (ReadTimeout)" in result.stderr
+    assert "DATA_ARCHIVES=" in result.stderr
+
+
 def test_web_page_in_place_of_archive(tmp_path: Path) -> None:
     with KaggleServer(DATASETS, html=True) as server:
         result = fetch(server.url, tmp_path)
@@ -136,10 +155,10 @@ def test_no_connection_says_how_to_do_without(tmp_path: Path) -> None:
         url = f"http://user:{SECRET}@127.0.0.1:{unused.getsockname()[1]}"
         result = fetch(url, tmp_path)
     assert result.returncode == 1
-    assert "127.0.0.1 could not be reached" in result.stderr
+    assert f"{HANDLE} version 1: the service could not be reached" in result.stderr
     assert "brain-scans.zip" in result.stderr
     assert "DATA_ARCHIVES=" in result.stderr
-    assert result.stderr.count("trying again") == 3
+    assert result.stderr.count("trying again") == 4
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -156,7 +175,7 @@ def test_lasting_outage_is_given_up(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "status 503" in result.stderr
     assert "DATA_ARCHIVES=" in result.stderr
-    assert len(server.seen) == 4
+    assert len(server.seen) == 5
 
 
 def test_broken_download_is_resumed(tmp_path: Path) -> None:
@@ -184,6 +203,25 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
         result = fetch(server.url, tmp_path)
     assert result.returncode == 1
     assert "cannot be written" in result.stderr
+
+
+REAL = {"navoneel": "brain-mri-images-for-brain-tumor-detection", "nickparvar": "brain-tumor-mri-dataset"}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_archives_come_through_whole(tmp_path: Path, name: str) -> None:
+    """With the archives in DATA_ARCHIVES, they are served as Kaggle does, cut once, and read by params.yaml."""
+    file = find_on_disk(f"{REAL[name]}.zip")
+    if file is None:
+        pytest.skip(f"{REAL[name]}.zip is not in DATA_ARCHIVES")
+    source = params.read(PARAMS, f"datasets.{name}.source", Source)
+    expected = params.read(PARAMS, f"datasets.{name}.expect", datasets.Expected)
+    content = file.read_bytes()
+    with KaggleServer({(source.handle, source.version): content}, cut=len(content) - 5000) as server:
+        result = fetch(server.url, tmp_path, source.version, source.handle)
+    assert result.returncode == 0, result.stderr
+    index = write(tmp_path / "raw.zip", read_images(tmp_path / result.stdout.strip(), source.layout))
+    check_expected(index, expected.counts, expected.fingerprint, name)
 
 
 def test_import_leaves_the_process_alone(tmp_path: Path) -> None:

@@ -334,7 +334,7 @@ def test_expired_link_is_replaced_by_the_next_run(load: Load) -> None:
     [
         (b"<!DOCTYPE html><html>Please sign in</html>", r"sent a web page \(HTML\)"),
         (b"something else", "a file of another type"),
-        (EXPORT[:-30], "no usable zip .*thrown away"),
+        (EXPORT[:-30], "zip archive that cannot be read .*thrown away"),
         (EXPORT.replace(content_of("a.jpg")[:9], b"wrongggg."), "member train/a.jpg is damaged"),
     ],
 )
@@ -467,7 +467,7 @@ def test_folder_without_annotations(tmp_path: Path) -> None:
     del content[f"valid/{ANNOTATIONS}"]
     with pytest.raises(UserError, match=f"{NAME}: valid holds c.jpg, but no {ANNOTATIONS}"):
         read(tmp_path, make_zip(content))
-    with pytest.raises(UserError, match=f"{NAME} holds no file of the form"):
+    with pytest.raises(UserError, match=f"{NAME} holds no {ANNOTATIONS} in a folder"):
         read(tmp_path, make_zip({"train/a.jpg": b"x"}))
 
 

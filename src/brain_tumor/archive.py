@@ -3,11 +3,13 @@
 import functools
 import hashlib
 import io
+import os
+import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 import pandas as pd
 
@@ -44,31 +46,41 @@ def write(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
     """Write a raw archive and return its index, one row an image, sorted by path.
 
     Members are stored, not compressed (images are compressed already, and DVC hashes what it stores), with
-    a fixed date and mode; masks go under `masks/` by the path of their image.
+    a fixed date and mode; masks go under `masks/` by the path of their image. Images may come in any order:
+    they wait for their turn in a file without a name beside `target`, so that memory holds one at a time.
     """
+    with tempfile.TemporaryFile(dir=target.parent) as spool:
+        index, places = _spool(images, spool)
+        content = index.to_csv(index=False, lineterminator="\n").encode()
+        places[INDEX] = (spool.seek(0, os.SEEK_END), len(content))
+        spool.write(content)
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            for name in sorted(places):
+                member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                member.external_attr = 0o644 << 16
+                member.create_system = 3
+                start, size = places[name]
+                spool.seek(start)
+                archive.writestr(member, spool.read(size))
+    return index
+
+
+def _spool(images: Iterable[RawImage], spool: IO[bytes]) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:
+    """Write images and masks one after the other, as they come; return the index, and start and size of each file."""
     rows = []
-    # Images come one at a time, in any order: spool them, then copy in sorted order.
-    spool: dict[str, bytes] = {}
+    places: dict[str, tuple[int, int]] = {}
     for image in images:
         mask = f"masks/{image.path}" if image.mask is not None else ""
-        for name in filter(None, (image.path, mask)):
-            if name in spool or name == INDEX:
-                raise UserError(f"{name} occurs twice: file names of a data set must differ")
-        spool[image.path] = image.content
-        if image.mask is not None:
-            spool[mask] = image.mask
+        for name, content in ((image.path, image.content), (mask, image.mask)):
+            if content is not None:
+                if name in places or name == INDEX:
+                    raise UserError(f"{name} occurs twice: file names of a data set must differ")
+                places[name] = (spool.tell(), len(content))
+                spool.write(content)
         said = {name: getattr(image, name) for name in COLUMNS + OPTIONAL if name not in ("mask", "sha256")}
         rows.append(said | {"mask": mask, "sha256": hashlib.sha256(image.content).hexdigest()})
     index = pd.DataFrame(rows, columns=COLUMNS + OPTIONAL, dtype=str).sort_values("path", ignore_index=True)
-    index = index.drop(columns=[name for name in OPTIONAL if (index[name] == "").all()])
-    spool[INDEX] = index.to_csv(index=False, lineterminator="\n").encode()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(spool):
-            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            member.external_attr = 0o644 << 16
-            member.create_system = 3
-            archive.writestr(member, spool.pop(name))
-    return index
+    return index.drop(columns=[name for name in OPTIONAL if (index[name] == "").all()]), places
 
 
 class RawArchive:
@@ -89,11 +101,6 @@ class RawArchive:
     def read(self, path: str) -> bytes:
         """Return the bytes of one member."""
         return self._zip.read(path)
-
-    def contents(self) -> Iterator[tuple[str, bytes]]:
-        """Yield path and bytes of every image, in the order of the index."""
-        for path in self.index["path"]:
-            yield path, self.read(path)
 
 
 class Reader:

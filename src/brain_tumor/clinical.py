@@ -21,6 +21,7 @@ from pydantic import Field
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from brain_tumor.archive import RawImage
+from brain_tumor.encoding import encode, encode_mask
 from brain_tumor.params import Block
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def dicom_slices(image: RawImage) -> list[RawImage]:
         age=image.age or (age[1] if age else ""),
     )
     names = [f"{image.path}.png"] if len(grays) == 1 else [f"{image.path}.{n:03d}.png" for n in range(len(grays))]
-    return [said._replace(path=name, content=png(gray)) for name, gray in zip(names, grays, strict=True)]
+    return [said._replace(path=name, content=encode(gray)) for name, gray in zip(names, grays, strict=True)]
 
 
 def volume_slices(image: RawImage, volumes: Volumes) -> list[RawImage]:
@@ -117,10 +118,10 @@ def volume_slices(image: RawImage, volumes: Volumes) -> list[RawImage]:
         result.append(
             image._replace(
                 path=f"{image.path}.{volumes.plane}-{number:03d}.png",
-                content=png(_upright(grays, axis, number)),
+                content=encode(_upright(grays, axis, number)),
                 plane=volumes.plane,
                 patient=image.patient or image.path,
-                mask=png(np.where(shown, 255, 0).astype(np.uint8)) if shown is not None and shown.any() else None,
+                mask=encode_mask(shown) if shown is not None and shown.any() else None,
             )
         )
     return result
@@ -137,13 +138,6 @@ def to_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     if not np.isfinite((low, high)).all():
         raise ValueError("values that are not finite")
     return np.rint((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-
-
-def png(gray: NDArray[np.uint8]) -> bytes:
-    """Encode an (H, W) uint8 image."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(gray)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _read_volume(content: bytes) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import email.utils
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,21 +44,41 @@ class Expected(NamedTuple):
     magic: bytes = b""
 
 
-def get_json(url: str, headers: Mapping[str, str], what: str) -> tuple[int, Any]:
-    """GET a JSON document; return the status (200 to 299) and the content.
+class UnansweredError(UserError):
+    """No attempt succeeded, though the trouble looked passing: `status` is the last HTTP status, None without one."""
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PassingError(Exception):
+    """A failure that may pass: `problem` follows "the service", `status` and `wait` (seconds) as it gave them."""
+
+    def __init__(self, problem: str, status: int | None = None, wait: float | None = None) -> None:
+        super().__init__(problem)
+        self.status, self.wait = status, wait
+
+
+def service(variable: str, default: str) -> str:
+    """The address of a service, without a slash at its end: what the environment says, or the real one."""
+    return (os.environ.get(variable) or default).rstrip("/")
+
+
+def get_json(url: str, headers: Mapping[str, str], what: str) -> Any:
+    """GET a JSON document.
 
     Raises:
-        RefusedError: any other status that does not pass.
+        RefusedError: a status from 300 that does not pass.
         UserError: no answer, or no JSON.
     """
 
-    def ask() -> tuple[int, Any]:
+    def ask() -> Any:
         with requests.get(url, headers=dict(headers), timeout=TIMEOUT, allow_redirects=False) as answer:
-            _require_success(answer)
-            return answer.status_code, answer.json()
+            require_success(answer)
+            return answer.json()
 
-    result: tuple[int, Any] = persistently(ask, what)
-    return result
+    return persistently(ask, what)
 
 
 def download(url: str, target: Path, expected: Expected, what: str) -> Path:
@@ -87,14 +108,19 @@ def download(url: str, target: Path, expected: Expected, what: str) -> Path:
 
 
 def persistently(action: Callable[[], Any], what: str) -> Any:
-    """Call `action`, and again after failures that may pass, after ever longer waits or that of `Retry-After`."""
+    """Call `action`, and again after failures that may pass, after ever longer waits or that of `Retry-After`.
+
+    Raises:
+        UnansweredError: the last attempt failed like those before.
+        UserError: an answer that no further attempt would change. Other errors of `action` come through.
+    """
     for wait in (*WAITS, None):
         try:
             return action()
-        except _PassingError as failure:
-            problem, asked = str(failure), failure.wait
+        except PassingError as failure:
+            problem, status, asked = str(failure), failure.status, failure.wait
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            problem, asked = f"could not be reached, or broke off ({type(error).__name__})", None
+            problem, status, asked = f"could not be reached, or broke off ({type(error).__name__})", None, None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # Its text would hold the address.
             raise UserError(f"{what}: the service gave no usable answer ({type(error).__name__})") from None
@@ -103,24 +129,20 @@ def persistently(action: Callable[[], Any], what: str) -> Any:
         wait = min(max(wait, asked or 0.0), LONGEST_WAIT)
         log.warning("%s: the service %s; trying again in %g s", what, problem, wait)
         time.sleep(wait)
-    raise UserError(f"{what}: the service {problem}. Check the network (proxy, firewall) and run again")
+    raise UnansweredError(f"{what}: the service {problem}. Check the network (proxy, firewall) and run again", status)
 
 
-class _PassingError(Exception):
-    def __init__(self, status: int, wait: float | None) -> None:
-        super().__init__(f"answered with HTTP status {status}")
-        self.wait = wait
-
-
-def _require_success(answer: requests.Response) -> None:
+def require_success(answer: requests.Response) -> None:
+    """Raise a PassingError or a RefusedError unless the status of an answer is one of success."""
     status = answer.status_code
     if status in PASSING:
-        raise _PassingError(status, retry_after(answer.headers.get("Retry-After", "")))
+        asked = _retry_after(answer.headers.get("Retry-After", ""))
+        raise PassingError(f"answered with HTTP status {status}", status, asked)
     if not 200 <= status < 300:
         raise RefusedError(status)
 
 
-def retry_after(text: str) -> float | None:
+def _retry_after(text: str) -> float | None:
     """Seconds that a `Retry-After` header asks to wait, from a number or a date; None if it says nothing."""
     if text.isdigit():
         return float(text)
@@ -142,8 +164,8 @@ def _fetch_rest(url: str, draft: Path, notes: Path, what: str) -> None:
     with requests.get(url, headers=headers, timeout=TIMEOUT, stream=True) as answer:
         if answer.status_code == 416:  # the file there is another one now, and shorter
             remove(draft)
-            raise _PassingError(416, None)
-        _require_success(answer)
+            raise PassingError("answered with HTTP status 416", 416)
+        require_success(answer)
         if answer.status_code != 206:
             done = 0
         length = answer.headers.get("Content-Length", "")
@@ -162,12 +184,11 @@ def _fetch_rest(url: str, draft: Path, notes: Path, what: str) -> None:
 
 def _flaw(path: Path, expected: Expected) -> str:
     """Say what a downloaded file is instead of what was expected, or ''."""
-    with path.open("rb") as file:
-        start = file.read(1024)
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    if is_web_page(path):
         return "a web page (HTML) instead of the file"
-    if not start.startswith(expected.magic):
-        return "a file of another type than expected"
+    with path.open("rb") as file:
+        if not file.read(len(expected.magic)).startswith(expected.magic):
+            return "a file of another type than expected"
     size = path.stat().st_size
     if expected.size is not None and size != expected.size:
         return f"{size:,} bytes instead of {expected.size:,}"
@@ -176,3 +197,9 @@ def _flaw(path: Path, expected: Expected) -> str:
             if hashlib.file_digest(file, "md5").hexdigest() != expected.md5:
                 return "other contents than its MD5 promises"
     return ""
+
+
+def is_web_page(path: Path) -> bool:
+    """Whether a file is HTML, as the login page of a hotel's network is, or a service's page of regret."""
+    with path.open("rb") as file:
+        return file.read(1024).lstrip().lower().startswith((b"<!doctype html", b"<html"))

@@ -1,4 +1,4 @@
-"""The images of a folder on disk, as an index like that of a raw archive."""
+"""The files of a folder on disk, and its images as an index like that of a raw archive."""
 
 import hashlib
 from pathlib import Path
@@ -15,43 +15,46 @@ SPLITS = dict.fromkeys(("train", "training", "val", "valid", "validation"), "tra
 )
 
 
-def index_folder(folder: Path) -> pd.DataFrame:
-    """List every image file below `folder`: the first folder on its way is the label.
+class FolderFiles:
+    """The files below a folder, hidden ones left out; it can be sent to another process."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def names(self) -> list[str]:
+        """Sorted names with `/` between folders; the folder is walked through at each call."""
+        found = (path.relative_to(self.place).parts for path in self.place.rglob("*") if path.is_file())
+        return sorted("/".join(parts) for parts in found if not any(part.startswith(".") for part in parts))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file; a UserError if it cannot be read."""
+        try:
+            return (self.place / name).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.place / name} cannot be read: {error.strerror}") from None
+
+
+def index_images(files: FolderFiles) -> pd.DataFrame:
+    """List every image file of a folder: the first folder on its way is the label.
 
     A folder named train, training, val, valid, validation, test or testing is no label, but the published
-    split, of which validation counts as training. Hidden files and folders are passed over.
+    split, of which validation counts as training.
 
     Raises:
-        UserError: no such folder, no image in it, or a file that cannot be read or listed.
+        UserError: no image, or a file that cannot be read or listed.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder")
     rows = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in parts) or not path.is_file():
+    for name in files.names():
+        if not name.lower().endswith(SUFFIXES):
             continue
-        split = next((SPLITS[part.lower()] for part in parts[:-1] if part.lower() in SPLITS), "")
-        label = next((part for part in parts[:-1] if part.lower() not in SPLITS), "")
+        folders = name.split("/")[:-1]
+        split = next((SPLITS[part.lower()] for part in folders if part.lower() in SPLITS), "")
+        label = next((part for part in folders if part.lower() not in SPLITS), "")
         try:
-            "/".join(parts).encode()
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            name.encode()
         except UnicodeEncodeError:
-            raise UserError(f"{str(path)!r} has a name that is no UTF-8: rename it") from None
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        rows.append(("/".join(parts), label, split, "", "", "", digest))
+            raise UserError(f"{str(files.place / name)!r} has a name that is no UTF-8: rename it") from None
+        rows.append((name, label, split, "", "", "", hashlib.sha256(files.read(name)).hexdigest()))
     if not rows:
-        raise UserError(f"no image below {folder} (looked for {', '.join(SUFFIXES)})")
+        raise UserError(f"no image below {files.place} (looked for {', '.join(SUFFIXES)})")
     return pd.DataFrame(rows, columns=COLUMNS, dtype=str)
-
-
-class FolderReader:
-    """Reads files below a folder by their path in the index."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(self, path: str) -> bytes:
-        """Return the bytes of one file."""
-        return (self._folder / path).read_bytes()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from brain_tumor.copies import TRANSFORMS, turn
+from brain_tumor.encoding import encode
 
 Gray = NDArray[np.uint8]
 Alteration = Callable[[Gray, np.random.Generator], Gray]
@@ -15,18 +16,12 @@ Alteration = Callable[[Gray, np.random.Generator], Gray]
 
 def plant(gray: Gray, alteration: str, transform: int, random: np.random.Generator) -> bytes:
     """Turn an (H, W) image (see `copies.turn`), alter it, and encode it as a PNG file."""
-    return _encode(ALTERATIONS[alteration](turn(gray, transform), random), "PNG")
+    return encode(ALTERATIONS[alteration](turn(gray, transform), random))
 
 
 def turn_of(number: int) -> tuple[int, str]:
     """The turn of the copy number `number`: all eight take turns. Its number and name."""
     return number % len(TRANSFORMS), TRANSFORMS[number % len(TRANSFORMS)]
-
-
-def _encode(gray: Gray, kind: str, quality: int = 90) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(gray).save(buffer, kind, **({"quality": quality} if kind == "JPEG" else {}))
-    return buffer.getvalue()
 
 
 def _rescaled(gray: Gray, random: np.random.Generator) -> Gray:
@@ -38,7 +33,7 @@ def _rescaled(gray: Gray, random: np.random.Generator) -> Gray:
 
 def _recompressed(gray: Gray, random: np.random.Generator) -> Gray:
     """JPEG of quality 30 to 60."""
-    return np.asarray(Image.open(io.BytesIO(_encode(gray, "JPEG", int(random.integers(30, 61))))))
+    return np.asarray(Image.open(io.BytesIO(encode(gray, "JPEG", quality=int(random.integers(30, 61))))))
 
 
 def _brightened(gray: Gray, random: np.random.Generator) -> Gray:

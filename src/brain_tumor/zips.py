@@ -15,9 +15,12 @@ from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
 from brain_tumor.parallel import progress
 from brain_tumor.params import Block
+from brain_tumor.regions import Drawn
 
-MAX_BYTES = 64 * 2**30
+MAX_BYTES = 64 * 2**30  # that an archive may unpack to
+MAX_MEMBER = 2 * 2**30  # that a member may
 MAX_RATIO = 1000
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack to any size, whatever the archive claims
 # What zipfile and its decoders raise on damage; ValueError covers names that are no UTF-8.
 DAMAGE = (
     zipfile.BadZipFile,
@@ -36,12 +39,14 @@ class Layout(Block):
 
     `path` is made of `{split}`, `{label}` and `{file}`, as in `{split}/{label}/{file}`; members that do not
     fit it are left out. `labels` and `splits` map folder names onto the names used here; only folders named
-    in them count. `splits` may be empty where the path has no `{split}`.
+    in them count. `splits` may be empty where the path has no `{split}`. `drawn` is an annotation file of the
+    VGG Image Annotator (JSON), whose shapes become masks and boxes of the images with the file names in it.
     """
 
     path: str
     labels: dict[str, str]
     splits: dict[str, str] = Field(default_factory=dict)
+    drawn: str = ""
 
     @model_validator(mode="after")
     def _names_what_it_needs(self) -> "Layout":
@@ -79,12 +84,17 @@ class Files(Protocol):
 class ZipFiles:
     """The members of a zip archive; nothing is ever unpacked to disk.
 
+    Args:
+        place: where the archive is.
+        largest: bytes that a member may unpack to.
+
     Raises:
         UserError: not a zip, or one with a member that is unsafe (outside paths, links, devices, names that
-            differ in case alone, extreme compression, more bytes than MAX_BYTES in all); nothing was read then.
+            differ in case alone, extreme compression, more bytes than `largest`, or than MAX_BYTES in all);
+            nothing was read then.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, largest: int = MAX_MEMBER) -> None:
         self.place = place
         try:
             self._zip = zipfile.ZipFile(place)
@@ -92,7 +102,7 @@ class ZipFiles:
             raise UserError(f"{place} cannot be read as a zip archive ({error}): download it again") from None
         members = self._zip.infolist()
         for member in members:
-            _refuse_unsafe(member, place)
+            _refuse_unsafe(member, place, largest)
         if sum(member.file_size for member in members) > MAX_BYTES:
             raise UserError(f"{place} unpacks to more than {MAX_BYTES >> 30} GiB: refused")
         self._names = sorted(member.filename for member in members if not member.is_dir())
@@ -128,6 +138,16 @@ def read_images(path: Path, layout: Layout) -> Iterator[RawImage]:
 
 def by_layout(files: Files, layout: Layout) -> Iterator[RawImage]:
     """Yield the files that fit `layout`, in sorted order; a UserError if none does."""
+    if layout.drawn:
+        if layout.drawn not in files.names():
+            raise UserError(f"{files.place} holds no {layout.drawn}, which `drawn` names")
+        drawn = Drawn(files.read(layout.drawn), f"{files.place}: {layout.drawn}")
+        yield from drawn.add_to(_fitting(files, layout))
+    else:
+        yield from _fitting(files, layout)
+
+
+def _fitting(files: Files, layout: Layout) -> Iterator[RawImage]:
     pattern = layout.pattern()
     chosen = [(name, match.groupdict()) for name in files.names() if (match := pattern.fullmatch(name))]
     if not chosen:
@@ -136,6 +156,16 @@ def by_layout(files: Files, layout: Layout) -> Iterator[RawImage]:
     for name, groups in progress(chosen, f"reading {files.place.name}", len(chosen), "file"):
         split = layout.splits[groups["split"]] if groups.get("split") else ""
         yield RawImage(name, files.read(name), layout.labels[groups["label"]], split)
+
+
+def damage(path: Path) -> str:
+    """Read a zip archive through; say what is wrong with it, or ''. Members have checksums where services give none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.testzip()
+    except DAMAGE as error:
+        return f"a zip archive that cannot be read ({error})"
+    return f"a zip archive whose member {member} is damaged" if member else ""
 
 
 def find_on_disk(name: str) -> Path | None:
@@ -159,12 +189,19 @@ def _refuse_clashes(names: list[str], path: Path) -> None:
         seen[name.casefold()] = name
 
 
-def _refuse_unsafe(member: zipfile.ZipInfo, path: Path) -> None:
+def _refuse_unsafe(member: zipfile.ZipInfo, path: Path, largest: int) -> None:
     """Nothing is ever unpacked to disk, but paths are passed on, and a bomb would fill the memory."""
     parts = PurePosixPath(member.filename.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in "".join(parts.parts[:1]):
         raise UserError(f"{path}: member '{member.filename}' points outside the archive: refused")
     if (member.external_attr >> 16) & 0o170000 not in (0, 0o100000, 0o040000):
         raise UserError(f"{path}: member '{member.filename}' is a link or a device: refused")
+    if member.file_size > largest:
+        size = f"{member.file_size:,} bytes, over {largest:,}"
+        raise UserError(f"{path}: member '{member.filename}' unpacks to {size}: refused")
     if member.file_size > 2**20 and member.file_size > MAX_RATIO * max(member.compress_size, 1):
         raise UserError(f"{path}: member '{member.filename}' is compressed over {MAX_RATIO}-fold: refused")
+    if member.compress_type not in METHODS:
+        raise UserError(
+            f"{path}: member '{member.filename}' is compressed by another method than deflate: refused; pack it anew"
+        )

@@ -1,8 +1,6 @@
 """Jun Cheng's brain tumor set on figshare: T1-weighted slices with contrast agent as MATLAB files, with masks."""
 
-import io
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -10,14 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 
 from brain_tumor.archive import RawImage
+from brain_tumor.encoding import encode, encode_mask
 from brain_tumor.errors import UserError
-from brain_tumor.fetching import Expected, RefusedError, download, get_json
+from brain_tumor.fetching import Expected, RefusedError, download, get_json, service
 from brain_tumor.parallel import progress
 from brain_tumor.params import Block
+from brain_tumor.regions import bounds
 from brain_tumor.sources.figshare.slices import AGAIN, Member, open_archives, read_folds
 from brain_tumor.zips import find_on_disk
 
@@ -88,32 +87,18 @@ def to_gray(image: NDArray[Any], percentile: float) -> NDArray[np.uint8]:
     return np.rint(share * 255).astype(np.uint8)
 
 
-def bounds(mask: NDArray[np.bool_]) -> str:
-    """Return the box around a mask as `left top width height` in pixels, or '' if the mask is empty."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not rows.size:
-        return ""
-    return f"{columns[0]} {rows[0]} {columns[-1] - columns[0] + 1} {rows[-1] - rows[0] + 1}"
-
-
 def _image(member: Member, number: int, fold: int, percentile: float) -> RawImage:
     image, mask, label, patient = member.read()
     box = bounds(mask)
     return RawImage(
         path=f"{label}/{number:04d}.png",
-        content=_png(to_gray(image, percentile)),
+        content=encode(to_gray(image, percentile)),
         label=label,
         patient=patient,
-        mask=_png(mask.astype(np.uint8) * 255) if box else None,
+        mask=encode_mask(mask) if box else None,
         fold=str(fold),
         box=box,
     )
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _folds_of(files: Sequence[str]) -> list[str]:
@@ -155,7 +140,7 @@ def _fetch(source: Source, names: Sequence[str], folder: Path) -> dict[str, Path
     """Download the files called `names`; raises RefusedError, or a UserError without advice."""
     log.info("downloading %s: %s", _title(source), ", ".join(names))
     address = f"{_service()}/v2/articles/{source.article}/versions/{source.version}"
-    _, article = get_json(address, {"Accept": "application/json"}, _title(source))
+    article = get_json(address, {"Accept": "application/json"}, _title(source))
     try:
         entries = {str(entry["name"]): entry for entry in article["files"]}
         if unknown := [name for name in names if name not in entries]:
@@ -177,7 +162,7 @@ def _download(listed: _Listed, target: Path) -> Path:
 
 
 def _service() -> str:
-    return (os.environ.get("FIGSHARE_API_URL") or SERVICE).rstrip("/")
+    return service("FIGSHARE_API_URL", SERVICE)
 
 
 def _title(source: Source) -> str:

@@ -3,10 +3,9 @@
 import io
 import math
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import UserError
-from brain_tumor.zips import DAMAGE
+from brain_tumor.zips import ZipFiles
 
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 FOLDS = 5
@@ -22,7 +21,6 @@ MAX_PIXELS = 64_000_000
 MAX_BYTES = 64 * 2**20  # of one MATLAB file; a real slice has about half a MiB
 MAX_CODES = 64  # characters of a patient's id
 FILE = re.compile(r"(?:[^/]+/)*([1-9][0-9]{0,5})\.mat")
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack to any size, whatever the archive claims
 WHOLE, NUMBER = "iu", "biuf"  # kinds of NumPy types
 AGAIN = "delete the file and download it again"
 
@@ -39,18 +37,19 @@ class Slice(NamedTuple):
 class Member(NamedTuple):
     """A MATLAB file in an open archive."""
 
-    archive: zipfile.ZipFile
-    info: zipfile.ZipInfo
+    archive: ZipFiles
+    name: str
 
     def __str__(self) -> str:
-        return f"{self.archive.filename}: member '{self.info.filename}'"
+        return f"{self.archive.place}: {self.name}"
 
     def read(self) -> Slice:
         """Return the slice; raises a UserError if anything is damaged, missing, or out of its range."""
+        content = self.archive.read(self.name)
         try:
-            return _read_slice(self.archive.read(self.info))
-        except DAMAGE as error:
-            raise UserError(f"{self} cannot be used ({error}): {AGAIN}") from None
+            return _read_slice(content)
+        except _FlawError as flaw:
+            raise UserError(f"{self} cannot be used ({flaw}): {AGAIN}") from None
 
 
 def open_archives(paths: Sequence[Path], stack: ExitStack) -> dict[int, Member]:
@@ -61,13 +60,9 @@ def open_archives(paths: Sequence[Path], stack: ExitStack) -> dict[int, Member]:
     """
     found: dict[int, Member] = {}
     for path in paths:
-        try:
-            archive = stack.enter_context(zipfile.ZipFile(path))
-        except DAMAGE as error:
-            raise UserError(f"{path} cannot be read as a zip archive ({error}): {AGAIN}") from None
-        for member in (Member(archive, info) for info in archive.infolist()):
-            _refuse_unsafe(member)
-            if match := FILE.fullmatch(member.info.filename):
+        archive = stack.enter_context(ZipFiles(path, MAX_BYTES))
+        for member in (Member(archive, name) for name in archive.names()):
+            if match := FILE.fullmatch(member.name):
                 first = found.setdefault(int(match[1]), member)
                 if first is not member:
                     raise UserError(f"{member} occurs twice, the first time as {first}: {AGAIN}")
@@ -87,24 +82,13 @@ def read_folds(path: Path) -> list[int]:
             folds = _array(file, "cvind", NUMBER)
         if folds.size != max(folds.shape, default=0) or not np.isin(folds, range(1, FOLDS + 1)).all():
             raise _FlawError(f"cvind is no row of fold numbers from 1 to {FOLDS}")
-    except DAMAGE as error:
+    except (_FlawError, OSError) as error:
         raise UserError(f"{path} cannot be used ({error}): {AGAIN}") from None
     return [int(fold) for fold in folds.ravel()]
 
 
 class _FlawError(ValueError):
     pass
-
-
-def _refuse_unsafe(member: Member) -> None:
-    """Nothing is ever unpacked to disk, but an archive with such a member is not the one expected."""
-    name, info = PurePosixPath(member.info.filename.replace("\\", "/")), member.info
-    if name.is_absolute() or ".." in name.parts or ":" in "".join(name.parts[:1]):
-        raise UserError(f"{member} points outside the archive: refused, so {AGAIN}")
-    if info.file_size > MAX_BYTES:
-        raise UserError(f"{member} unpacks to {info.file_size >> 20} MiB, over {MAX_BYTES >> 20}: refused, so {AGAIN}")
-    if info.compress_type not in METHODS:
-        raise UserError(f"{member} is compressed by a method other than deflate: refused, so {AGAIN}")
 
 
 @contextmanager

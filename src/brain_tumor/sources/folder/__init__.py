@@ -11,6 +11,7 @@ from typing import Literal
 from brain_tumor.archive import RawImage
 from brain_tumor.clinical import expand
 from brain_tumor.errors import UserError
+from brain_tumor.folders import FolderFiles
 from brain_tumor.own import OwnFiles
 from brain_tumor.zips import find_on_disk
 
@@ -22,26 +23,6 @@ class Source(OwnFiles):
 
     kind: Literal["folder"]
     path: str
-
-
-class FolderFiles:
-    """The files below a folder, hidden ones left out."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        found = (path.relative_to(place).parts for path in place.rglob("*") if path.is_file())
-        self._names = sorted("/".join(parts) for parts in found if not any(part.startswith(".") for part in parts))
-
-    def names(self) -> list[str]:
-        """Sorted names with `/` between folders."""
-        return self._names
-
-    def read(self, name: str) -> bytes:
-        """The bytes of one file; a UserError if it cannot be read."""
-        try:
-            return (self.place / name).read_bytes()
-        except OSError as error:
-            raise UserError(f"{self.place / name} cannot be read: {error.strerror}") from None
 
 
 def images(source: Source, scratch: Path) -> Iterator[RawImage]:

@@ -5,9 +5,7 @@ import logging
 import os
 import re
 import sys
-import time
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -18,13 +16,21 @@ import requests
 from filelock import FileLock
 
 from brain_tumor.errors import UserError
-from brain_tumor.fetching import LONGEST_WAIT, PASSING, retry_after
+from brain_tumor.fetching import (
+    TIMEOUT,
+    PassingError,
+    RefusedError,
+    is_web_page,
+    persistently,
+    require_success,
+    service,
+)
 from brain_tumor.outputs import remove
+from brain_tumor.zips import damage
 
 log = logging.getLogger(__name__)
 
 SERVICE = "https://api.kaggle.com"
-WAITS = (1.0, 4.0, 16.0)  # seconds before the second, third and last attempt
 HANDLE = re.compile(r"[\w-]+/[\w-]+", re.ASCII)
 
 SIGN_IN = """\
@@ -36,9 +42,9 @@ a private data set). Then sign in to Kaggle in one of these ways and run again:
   - with an older key: set KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json as ~/.kaggle/kaggle.json
 If you are signed in, the token may have expired: replace it."""
 BY_HAND = """\
-Check the network (proxy, firewall) and run again. Or download the archive in a browser from
-{page}, put it into a folder as {slug}.zip, and name that folder in the environment,
-as in DATA_ARCHIVES=/folder/of/archives dvc repro"""
+Or download the archive in a browser from {page}, put it into a folder
+as {slug}.zip, and name that folder in the environment, as in
+DATA_ARCHIVES=/folder/of/archives dvc repro"""
 NOT_FOUND = "There is no such data set, or no such version of it: check both against {page}"
 ADVICE = {401: SIGN_IN, 403: SIGN_IN, 404: NOT_FOUND}
 
@@ -77,7 +83,7 @@ def fetch(handle: str, version: int, folder: Path) -> Path:
             _download(handle, version, draft.parent)
             if flaw := _flaw(draft):
                 remove(draft.parent)
-                raise _failure(handle, version, flaw, BY_HAND)
+                raise _failure(handle, version, f"sent {flaw}; run again", BY_HAND)
             draft.replace(archive)
             remove(draft.parent)
     except OSError as error:
@@ -92,45 +98,43 @@ def _download(handle: str, version: int, folder: Path) -> None:
     lines say is never passed on: it holds the signed address of the archive.
     """
     api = _client()
-    for wait in (*WAITS, None):
-        advice, asked = BY_HAND, None
+
+    def attempt() -> None:
         try:
             with redirect_stdout(io.StringIO()):  # the progress bar goes to standard error
                 api.dataset_download_files(f"{handle}/{version}", path=str(folder), quiet=False)
-            return
         except requests.HTTPError as error:
-            status = error.response.status_code
-            problem = f"answered with HTTP status {status}"
-            advice = ADVICE.get(status, BY_HAND)
-            if status not in PASSING:
-                break
-            asked = retry_after(error.response.headers.get("Retry-After", ""))
-        except requests.RequestException as error:
-            problem = f"could not be reached, or broke off ({type(error).__name__})"
+            require_success(error.response)
+        except requests.RequestException:
+            raise
         except ValueError:
             # The address expired while the client resumed: it has put the error page in place of the archive
             # and would append to that next time.
             remove(folder)
-            problem = "sent an archive of the wrong size"
-        if wait is not None:
-            wait = min(max(wait, asked or 0.0), LONGEST_WAIT)
-            log.warning("%s: the service %s; trying again in %g s", handle, problem, wait)
-            time.sleep(wait)
-    raise _failure(handle, version, problem, advice)
+            raise PassingError("sent an archive of the wrong size") from None
+
+    try:
+        persistently(attempt, f"{handle} version {version}")
+    except RefusedError as refusal:
+        raise _failure(handle, version, str(refusal), ADVICE.get(refusal.status, BY_HAND)) from None
+    except UserError as error:
+        raise UserError(f"{error}.\n{_filled(BY_HAND, handle, version)}") from None
 
 
 def _failure(handle: str, version: int, problem: str, advice: str) -> UserError:
-    page = f"https://www.kaggle.com/datasets/{handle}/versions/{version}"
     # The host alone: an address may hold a password.
-    service = urlsplit(_service()).hostname or "KAGGLE_API_URL"
-    return UserError(
-        f"{handle} version {version} could not be downloaded: {service} {problem}.\n"
-        + advice.format(page=page, slug=handle.split("/")[1])
-    )
+    host = urlsplit(_service()).hostname or "KAGGLE_API_URL"
+    advice = _filled(advice, handle, version)
+    return UserError(f"{handle} version {version} could not be downloaded: {host} {problem}.\n{advice}")
+
+
+def _filled(advice: str, handle: str, version: int) -> str:
+    page = f"https://www.kaggle.com/datasets/{handle}/versions/{version}"
+    return advice.format(page=page, slug=handle.split("/")[1])
 
 
 def _service() -> str:
-    return (os.environ.get("KAGGLE_API_URL") or SERVICE).rstrip("/")
+    return service("KAGGLE_API_URL", SERVICE)
 
 
 def _client() -> Any:
@@ -144,7 +148,26 @@ def _client() -> Any:
     kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = _service()
     with _quiet_import():
         import kaggle
+    build = kaggle.api.build_kaggle_client
+
+    def timed() -> Any:
+        client = build()
+        http = client.http_client()
+        http._init_session()
+        for scheme in ("https://", "http://"):
+            http._session.mount(scheme, _Timed())
+        return client
+
+    kaggle.api.build_kaggle_client = timed
     return kaggle.api
+
+
+class _Timed(requests.adapters.HTTPAdapter):
+    """Gives requests without a time limit one: the client's first one would wait for ever."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        options["timeout"] = options.get("timeout") or TIMEOUT
+        return super().send(request, *args, **options)
 
 
 @contextmanager
@@ -166,14 +189,7 @@ def _quiet_import() -> Iterator[None]:
 
 
 def _flaw(path: Path) -> str:
-    """Say what is wrong with a downloaded archive, or ''. Kaggle gives no checksum, the members do."""
+    """Say what is wrong with a downloaded archive, or ''."""
     if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            page = file.read(1024).lstrip().lower().startswith((b"<!doctype html", b"<html"))
-        return "sent " + ("a web page (HTML)" if page else "a file") + " that is not a zip archive"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        return f"sent a zip archive that cannot be read ({error})"
-    return f"sent a zip archive whose member {damaged} is damaged" if damaged else ""
+        return ("a web page (HTML)" if is_web_page(path) else "a file") + " that is not a zip archive"
+    return damage(path)

@@ -3,17 +3,14 @@
 It is no medical data: it lets the whole pipeline run without a download, with a known answer.
 """
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from brain_tumor.archive import RawImage
+from brain_tumor.encoding import encode
 from brain_tumor.params import Block
 from brain_tumor.sources.phantom.generator import generate
 
@@ -32,11 +29,5 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
     for made in generate(source.patients, source.slices, source.seed):
         # The path tells no class: nothing that reads names could learn from them.
         name = f"{made.patient}_{made.index}.png"
-        mask = _png(made.mask)
-        yield RawImage(name, _png(made.image), made.label, patient=made.patient, plane=made.plane, mask=mask)
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer: Any = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return bytes(buffer.getvalue())
+        content, mask = encode(made.image), encode(made.mask)
+        yield RawImage(name, content, made.label, patient=made.patient, plane=made.plane, mask=mask)

@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,11 +23,11 @@ from tqdm import tqdm
 
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
-from brain_tumor.fetching import Expected, RefusedError, download, get_json
+from brain_tumor.fetching import Expected, RefusedError, UnansweredError, download, get_json, service
 from brain_tumor.outputs import remove
 from brain_tumor.params import Block
 from brain_tumor.sources.roboflow import coco
-from brain_tumor.zips import DAMAGE, find_on_disk
+from brain_tumor.zips import damage, find_on_disk
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,9 @@ def _fetch(source: Source, folder: Path) -> Path:
         raise UserError(f"{what}: the storage {refusal} instead of sending the export. Run again") from None
     except OSError as error:
         raise UserError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
-    _require_whole(archive, what)
+    if flaw := damage(archive):
+        remove(archive)
+        raise UserError(f"{what}: Roboflow sent {flaw}; it was thrown away, so run again")
     return archive
 
 
@@ -134,7 +135,7 @@ def _key(source: Source, what: str) -> str:
 
 def _link(source: Source, key: str, what: str) -> str:
     """Return the signed address of the export's zip. The key goes to the service alone."""
-    base = (os.environ.get("ROBOFLOW_API_URL") or SERVICE).rstrip("/")
+    base = service("ROBOFLOW_API_URL", SERVICE)
     address = f"{base}/{source.workspace}/{source.project}/{source.version}/coco"
     try:
         return _ask_both_ways(address, key, what)
@@ -143,8 +144,7 @@ def _link(source: Source, key: str, what: str) -> str:
         advice = ADVICE.get(refusal.status, OTHERWISE)
     except UserError as error:
         problem = str(error)
-        # What lasts through all attempts has its status in the text alone.
-        advice = NO_QUOTA if "HTTP status 429" in problem else OTHERWISE
+        advice = NO_QUOTA if isinstance(error, UnansweredError) and error.status == 429 else OTHERWISE
     raise UserError(f"{problem}.\n{advice}\n{source.by_hand}")
 
 
@@ -164,7 +164,7 @@ def _wait_for_link(url: str, headers: dict[str, str], what: str) -> str:
     form = "{l_bar}{bar}| {elapsed}"
     with tqdm(total=100, desc=f"{what}: export", bar_format=form, delay=WAIT / 2, dynamic_ncols=True) as bar:
         while True:
-            answer: Any = get_json(url, headers, what)[1]
+            answer: Any = get_json(url, headers, what)
             known = answer if isinstance(answer, dict) else {}
             export, progress = known.get("export"), known.get("progress")
             link = export.get("link") if isinstance(export, dict) else None
@@ -180,16 +180,3 @@ def _wait_for_link(url: str, headers: dict[str, str], what: str) -> str:
                 bar.update(100 * progress - bar.n)
             time.sleep(WAIT)
             waited += WAIT
-
-
-def _require_whole(archive: Path, what: str) -> None:
-    """Throw a damaged download away, so that the next run asks anew. No checksum is given, the members have one."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            member = opened.testzip()
-        flaw = f"member {member} is damaged" if member else ""
-    except DAMAGE as error:
-        flaw = f"it cannot be read: {error}"
-    if flaw:
-        remove(archive)
-        raise UserError(f"{what}: what Roboflow sent is no usable zip ({flaw}); it was thrown away, so run again")

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
-from brain_tumor.zips import Layout, read_images
+from brain_tumor.parallel import progress
+from brain_tumor.zips import ZipFiles
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +79,17 @@ def read(path: Path, splits: Mapping[str, str], labels: Mapping[str, str], backg
     Raises:
         UserError: anything unsafe, damaged or contradictory; it names the archive and the member.
     """
-    folders = _folders(path, splits, labels)
+    with ZipFiles(path) as files:
+        yield from _labeled(files, splits, labels, background)
+
+
+def _labeled(
+    files: ZipFiles, splits: Mapping[str, str], labels: Mapping[str, str], background: str
+) -> Iterator[RawImage]:
+    folders = _folders(files, splits, labels)
     counts: Counter[str] = Counter()
     label = ""
-    for image, boxes in _listed(path, splits, folders, counts):
+    for image, boxes in _listed(files, splits, folders, counts):
         mapped = [box for box in boxes if box.category in labels]
         counts["boxes of categories without a label, ignored"] += len(boxes) - len(mapped)
         if mapped:
@@ -96,10 +104,10 @@ def read(path: Path, splits: Mapping[str, str], labels: Mapping[str, str], backg
         else:
             counts["images without boxes, left out"] += 1
     if not label:
-        raise UserError(f"{path} holds no image that gets a label: check `labels` and `background`")
+        raise UserError(f"{files.place} holds no image that gets a label: check `labels` and `background`")
     for what, count in counts.items():
         if count:
-            log.info("%s: %s: %d", path.name, what, count)
+            log.info("%s: %s: %d", files.place.name, what, count)
 
 
 def main_category(boxes: Iterable[Box]) -> str:
@@ -145,42 +153,39 @@ def parse(content: bytes, where: str) -> Folder:
     return Folder(set(names.values()), boxes)
 
 
-def _folders(path: Path, splits: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Folder]:
+def _folders(files: ZipFiles, splits: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Folder]:
     """Read the JSON files of all folders; a label for a category that none of them has is an error."""
-    form = f"{{label}}/{ANNOTATIONS.removesuffix('json')}{{file}}"  # a layout needs a {file}: here, the suffix
-    layout = Layout(path=form, labels={name: name for name in splits})
-    folders: dict[str, Folder] = {}
-    for member in read_images(path, layout):
-        if member.path != f"{member.label}/{ANNOTATIONS}":
-            continue
-        folders[member.label] = parse(member.content, f"{path}: {member.path}")
+    there = set(files.names())
+    names = {split: f"{split}/{ANNOTATIONS}" for split in sorted(splits)}
+    folders = {
+        split: parse(files.read(name), f"{files.place}: {name}") for split, name in names.items() if name in there
+    }
+    if not folders:
+        raise UserError(f"{files.place} holds no {ANNOTATIONS} in a folder {', '.join(names)}: export it as COCO")
     for name in sorted(splits.keys() - folders.keys()):
-        log.warning("%s has no folder %s", path.name, name)
+        log.warning("%s has no folder %s", files.place.name, name)
     known = {name for folder in folders.values() for name in folder.categories}
     if unknown := sorted(labels.keys() - known):
-        raise UserError(f"{path} has no category {unknown[0]!r}, which `labels` names (it has {sorted(known)})")
+        raise UserError(f"{files.place} has no category {unknown[0]!r}, which `labels` names (it has {sorted(known)})")
     return folders
 
 
 def _listed(
-    path: Path, splits: Mapping[str, str], folders: Mapping[str, Folder], counts: Counter[str]
+    files: ZipFiles, splits: Mapping[str, str], folders: Mapping[str, Folder], counts: Counter[str]
 ) -> Iterator[tuple[RawImage, list[Box]]]:
     """Yield each listed image, without its label, and its boxes; every listed file must be there."""
-    seen: set[str] = set()
-    for member in read_images(path, Layout(path="{label}/{file}", labels={name: name for name in splits})):
-        folder, name = member.path.split("/")
-        if folder not in folders:
-            raise UserError(f"{path}: {folder} holds {name}, but no {ANNOTATIONS}: export it again as COCO")
-        seen.add(member.path)
-        boxes = folders[folder].boxes.get(name)
-        if boxes is not None:
-            yield member._replace(label="", split=splits[folder]), boxes
-        elif name != ANNOTATIONS:
+    listed = {f"{folder}/{name}": boxes for folder, said in folders.items() for name, boxes in said.boxes.items()}
+    for path in files.names():
+        folder, _, name = path.partition("/")
+        if folder in splits and "/" not in name and path not in listed and name != ANNOTATIONS:
+            if folder not in folders:
+                raise UserError(f"{files.place}: {folder} holds {name}, but no {ANNOTATIONS}: export it again as COCO")
             counts[f"files that no {ANNOTATIONS} lists, left out"] += 1
-    listed = {f"{folder}/{name}" for folder, content in folders.items() for name in content.boxes}
-    if missing := sorted(listed - seen):
+    if missing := sorted(listed.keys() - set(files.names())):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{path}: {missing[0]}{more} is listed, but not in the archive: export it again")
+        raise UserError(f"{files.place}: {missing[0]}{more} is listed, but not in the archive: export it again")
+    for path, boxes in progress(sorted(listed.items()), f"reading {files.place.name}", len(listed), "file"):
+        yield RawImage(path, files.read(path), "", splits[path.partition("/")[0]]), boxes
 
 
 def _refuse_repeated(names: Iterable[str], kind: str, where: str) -> None:
