@@ -12,6 +12,8 @@ Box = tuple[int, int, int, int]
 SIDE = 64
 WORK = 256  # the longer side on which the head is looked for
 FLAT = 0.08  # share of an image's gray range within which a row or column is border: JPEG noise, no anatomy
+LEAST = 16  # rows and columns that are left in any case
+ROUNDS = 16  # frames within frames that are looked through
 
 
 class Thumbnails(NamedTuple):
@@ -43,21 +45,26 @@ def thumbnails(gray: Gray) -> Thumbnails:
 
 def inner_box(gray: Gray) -> Box:
     """(left, top, right, bottom) without the flat rows and columns around: borders, frames, padding."""
-    top, bottom, left, right = 0, gray.shape[0], 0, gray.shape[1]
+    box = (0, 0, gray.shape[1], gray.shape[0])
     noise = FLAT * (int(gray.max()) - int(gray.min()))
+    # Without flat columns a row may be flat that was not: a picture in a frame on a page.
+    for _ in range(ROUNDS):
+        left, top, right, bottom = box
+        top, bottom = _busy(gray[top:bottom, left:right], top, noise)
+        left, right = _busy(gray[top:bottom, left:right].T, left, noise)
+        if box == (left, top, right, bottom):
+            break
+        box = (left, top, right, bottom)
+    return box
 
-    def flat(line: Gray) -> bool:
-        return int(line.max()) - int(line.min()) <= noise
 
-    trimmed = True
-    while trimmed and bottom - top > 16 and right - left > 16:
-        before = (top, bottom, left, right)
-        top += flat(gray[top, left:right])
-        bottom -= flat(gray[bottom - 1, left:right])
-        left += flat(gray[top:bottom, left])
-        right -= flat(gray[top:bottom, right - 1])
-        trimmed = before != (top, bottom, left, right)
-    return left, top, right, bottom
+def _busy(lines: Gray, start: int, noise: float) -> tuple[int, int]:
+    """First line that is not flat, and the one after the last, counted from `start`; at least LEAST around them."""
+    busy = np.flatnonzero(lines.max(1) - lines.min(1) > noise)
+    first, last = (int(busy[0]), int(busy[-1]) + 1) if len(busy) else (len(lines) // 2, len(lines) // 2)
+    lacking = max(0, LEAST - (last - first))
+    first = max(0, min(first - lacking // 2, len(lines) - LEAST))
+    return start + first, start + min(len(lines), max(last, first + LEAST))
 
 
 def foreground(gray: Gray) -> float:
