@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,68 @@ def test_the_next_run_goes_on_where_a_killed_one_stopped(tmp_path: Path) -> None
         download(f"{server.url}/a.zip", target, Expected(), "set")
         assert [seen.range for seen in server.seen] == ["bytes=1000-"]
     assert target.read_bytes() == ZIP
+
+
+@pytest.mark.parametrize("notes", ["", "{", '{"tag": 1}', "[]", '{"size": 5}'])
+def test_notes_of_a_run_that_was_killed_while_writing_them_do_no_harm(tmp_path: Path, notes: str) -> None:
+    target = tmp_path / "a.zip"
+    Path(f"{target}.partial").write_bytes(b"what is here belongs to nobody knows what")
+    Path(f"{target}.partial.json").write_text(notes)
+    with FileServer() as server:
+        download(f"{server.url}/a.zip", target, Expected(), "set")
+    assert target.read_bytes() == ZIP
+
+
+def test_a_line_that_breaks_again_and_again_still_brings_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.zip"
+
+    class Flaky(FileServer):
+        def answer(self, request: Handler, path: str, query: str, body: bytes) -> None:
+            self.cut = int((request.headers.get("Range") or "0-").strip("bytes=-")) + 100_000
+            super().answer(request, path, query, body)
+
+    with Flaky() as server:
+        download(f"{server.url}/a.zip", target, Expected(len(ZIP)), "set")
+        starts = [int(seen.range.strip("bytes=-") or 0) for seen in server.seen]
+    assert target.read_bytes() == ZIP
+    assert len(starts) == 4  # each line brought what it could, less one small piece
+    assert all(100_000 - fetching.CHUNK <= after - before <= 100_000 for before, after in pairwise(starts))
+
+
+def test_another_part_than_asked_for_is_not_appended(tmp_path: Path) -> None:
+    target = tmp_path / "a.zip"
+
+    class Wrong(FileServer):
+        def answer(self, request: Handler, path: str, query: str, body: bytes) -> None:
+            if request.headers.get("Range"):
+                request.reply(206, ZIP[5:], Content_Range=f"bytes 5-{len(ZIP) - 1}/{len(ZIP)}")
+            else:
+                super().answer(request, path, query, body)
+
+    with Wrong(cut=5000) as server:
+        download(f"{server.url}/a.zip", target, Expected(), "set")
+    assert target.read_bytes() == ZIP
+
+
+def test_what_a_check_finds_is_thrown_away_before_anybody_sees_it(tmp_path: Path) -> None:
+    target = tmp_path / "a.zip"
+    with FileServer() as server, pytest.raises(UserError, match=r"sent nonsense; it was thrown away"):
+        download(f"{server.url}/a.zip", target, Expected(check=lambda path: "nonsense"), "set")
+    assert not target.exists()
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.parametrize("headers", [{"Retry_After": "²"}, {"Retry_After": "Nonsense, 99"}, {"Retry_After": "9" * 400}])
+def test_odd_headers_are_not_believed(tmp_path: Path, headers: dict[str, str]) -> None:
+    with FileServer(failures=[503], retry_after="") as server:
+        server.retry_after = headers["Retry_After"].encode().decode("latin-1")
+        download(f"{server.url}/a.zip", tmp_path / "a.zip", Expected(), "set")
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"1" * 10_000, b"{", b"\xff"])
+def test_odd_json_is_one_line(content: bytes) -> None:
+    with FileServer(content) as server, pytest.raises(UserError, match="no usable answer"):
+        get_json(f"{server.url}/x.json", {}, "set")
 
 
 def test_bytes_of_another_file_are_not_mixed_in(tmp_path: Path) -> None:

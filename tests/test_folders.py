@@ -74,6 +74,15 @@ def test_the_audit_of_a_folder_needs_no_recipe(folder: Path, tmp_path: Path) -> 
     assert sorted(folder.rglob("*")) == before
 
 
+def test_linked_folders_are_entered_once_and_hidden_files_left_out(tmp_path: Path) -> None:
+    for name in ("elsewhere/1.png", "images/a/2.png", "images/a/.hidden.png", "images/.git/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(head(1)))
+    (tmp_path / "images/b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "images/a/back").symlink_to(tmp_path / "images")
+    assert FolderFiles(tmp_path / "images").names() == ["a/2.png", "b/1.png"]
+
+
 def test_the_first_folder_is_the_label_and_validation_is_learned_from(tmp_path: Path) -> None:
     for name in ("glioma/patient 1/a.png", "valid/none/b.png", "none/test/c.png"):
         (tmp_path / name).parent.mkdir(parents=True)

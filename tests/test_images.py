@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.images import UnreadableImageError, read_gray
@@ -55,8 +56,27 @@ def test_other_depths() -> None:
     np.testing.assert_allclose(half_black, 127, atol=2)
 
 
-def test_negative_values_are_black() -> None:
-    assert read_gray(encode(Image.fromarray(np.array([[-5, 0, 200]], np.int32)), "TIFF")).tolist() == [[0, 0, 200]]
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.array([[-5, 0, 200]], np.int32),
+        np.array([[0, 2**30]], np.int32),
+        np.array([[0.0, 0.5, 1.0]], np.float32),
+    ],
+)
+def test_pixels_that_no_rule_scales_are_refused(pixels: NDArray[Any]) -> None:
+    with pytest.raises(UnreadableImageError, match=r"more than 16 bits hold|floating-point"):
+        read_gray(encode(Image.fromarray(pixels), "TIFF"))
+
+
+@pytest.mark.parametrize(("dtype", "top", "shift"), [(np.uint8, 255, 0), (np.uint16, 65535, 8)])
+def test_white_is_zero_in_some_scans(dtype: Any, top: int, shift: int) -> None:
+    pixels = np.array([[0, top // 4, top]], dtype)
+    content = encode(Image.fromarray(pixels), "TIFF")
+    tag = b"\x06\x01\x03\x00\x01\x00\x00\x00"  # photometric interpretation, one short number
+    assert content.count(tag + b"\x01\x00") == 1
+    inverted = read_gray(content.replace(tag + b"\x01\x00", tag + b"\x00\x00"))
+    assert inverted.tolist() == [[(top - value) >> shift for value in (0, top // 4, top)]]
 
 
 def test_exif_orientation_is_applied() -> None:

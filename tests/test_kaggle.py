@@ -13,9 +13,10 @@ from servers import SIGNATURE, KaggleServer, run_clean
 from brain_tumor import datasets, params
 from brain_tumor.archive import check_expected, write
 from brain_tumor.errors import UserError
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.sources.kaggle import Source
 from brain_tumor.sources.kaggle import client as kaggle
-from brain_tumor.zips import find_on_disk, read_images
+from brain_tumor.zips import read_images
 
 HANDLE = "someone/brain-scans"
 SECRET = "KGAT_planted0secret"

@@ -1,6 +1,8 @@
 """Outs appear together, complete and always as the same bytes, or not at all."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import pandas as pd
 import pytest
 
 from brain_tumor.outputs import staged, write_csv, write_json
+
+SRC = Path(__file__).parents[1] / "src"
 
 
 def test_outs_appear_together_at_the_end(tmp_path: Path) -> None:
@@ -45,14 +49,42 @@ def test_an_out_that_was_forgotten_leaves_all_of_what_was_there(tmp_path: Path) 
 
 
 def test_leftovers_of_a_killed_run_and_older_outs_are_replaced(tmp_path: Path) -> None:
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial/rest").write_text("of a killed run")
+    killed = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = tmp_path / f".out.{killed.stdout.strip()}.partial"
+    left.mkdir()
+    (left / "rest").write_text("of a killed run")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/old").write_text("old")
     with staged(tmp_path / "out") as (out,):
         out.mkdir()
         (out / "new").write_text("new")
     assert [path.name for path in tmp_path.glob("**/*")] == ["out", "new"]
+
+
+def test_two_runs_at_once_do_not_write_into_each_other(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from brain_tumor.outputs import staged
+with staged({str(tmp_path / "out")!r}) as (out,):
+    out.write_text(sys.argv[1])
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+
+    def start(word: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", code, word]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=SRC)
+
+    runs = [start("one"), start("two")]
+    for run in runs:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "begun\n"
+    for run, word in zip(runs, ("one", "two"), strict=True):
+        run.communicate("\n")
+        assert run.returncode == 0
+        assert (tmp_path / "out").read_text() == word
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
 def test_json_has_rounded_numbers_and_no_nan(tmp_path: Path) -> None:

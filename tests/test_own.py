@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from brain_tumor.archive import RawImage
+from brain_tumor.archive import RawImage, write
 from brain_tumor.clinical import Volumes, dicom_slices, expand, volume_slices
 from brain_tumor.errors import UserError
 from brain_tumor.images import read_gray
@@ -28,7 +28,9 @@ TABLE = """path,label,split,patient,mask,site,age,sex,scanner
 x/2.png,well,test,p2,,north,61,F,old
 x/1.png,sick,train,p1,m/1.png,south,,M,new
 """
-FILES = {"x/1.png": png(head(1)), "x/2.png": png(head(2)), "m/1.png": png(head(3)), "images.csv": TABLE.encode()}
+MASK = np.pad(np.ones((20, 30), np.uint8), ((30, 46), (30, 44)))  # of a head's size, 0 and 1
+FILES = {"x/1.png": png(head(1)), "x/2.png": png(head(2)), "m/1.png": png(MASK), "images.csv": TABLE.encode()}
+SMALL = png(np.ones((30, 40), np.uint8))
 
 Make = Callable[[dict[str, bytes], dict[str, Any]], list[RawImage]]
 
@@ -64,9 +66,10 @@ def test_folder_names_are_labels(make: Make) -> None:
 
 def test_a_table_says_all_it_knows(make: Make) -> None:
     one, two = make(FILES, {"table": "images.csv"})
-    assert one == RawImage(
-        "x/1.png", FILES["x/1.png"], "sick", "train", "p1", "", FILES["m/1.png"], site="south", sex="M"
+    assert one._replace(mask=None) == RawImage(
+        "x/1.png", FILES["x/1.png"], "sick", "train", "p1", site="south", sex="M"
     )
+    assert np.array_equal(read_gray(one.mask or b""), 255 * MASK)
     assert two == RawImage("x/2.png", FILES["x/2.png"], "well", "test", "p2", site="north", age="61", sex="F")
 
 
@@ -81,11 +84,17 @@ def test_a_table_says_all_it_knows(make: Make) -> None:
         (b"", "no CSV table"),
         (b'path,label\n"x', "no CSV table|has no column|no file there"),
         (b"\xff\xfe\x00", "no CSV table"),
+        (b"path,label\n", "lists no image"),
+        (b"path,label,box\nx/1.png,a,hello\n", "line 2: box 'hello' is not"),
+        (b"path,label,age\nx/1.png,a,-5 years\n", "line 2: age '-5 years' is no number of years"),
+        (b'path,label,patient\nx/1.png,a,"p\r1"\n', "patient holds a control character"),
+        (b"path,label,mask\nx/1.png,a,images.csv\n", "mask of x/1.png cannot be read"),
+        (b"path,label,mask\nx/1.png,a,small.png\n", "x/1.png has 104×96 pixels, its mask 40×30"),
     ],
 )
-def test_a_table_that_cannot_be_used_names_the_line(make: Make, table: bytes, says: str) -> None:
+def test_a_table_that_cannot_be_used_names_the_line(make: Make, table: bytes, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
-        make(FILES | {"images.csv": table}, {"table": "images.csv"})
+        write(tmp_path / "raw.zip", make(FILES | {"images.csv": table, "small.png": SMALL}, {"table": "images.csv"}))
 
 
 def test_what_is_not_there_is_an_error(make: Make, tmp_path: Path) -> None:
@@ -149,6 +158,61 @@ def test_monochrome1_is_inverted_and_frames_become_images() -> None:
     assert [image.path for image in found] == ["m.000.png", "m.001.png", "m.002.png"]
     assert {image.patient for image in found} == {"given"}
     assert np.array_equal(read_gray(found[0].content)[::-1], read_gray(found[1].content))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        # Values 0 to 1199 fill a part of this window: it is not stretched.
+        ({"WindowCenter": 2000, "WindowWidth": 4000}, [0, 19, 38, 57, 76]),
+        (
+            {"WindowCenter": [2000, 50], "WindowWidth": [4000, 10], "VOILUTFunction": "LINEAR_EXACT"},
+            [0, 19, 38, 57, 76],
+        ),
+        ({"WindowCenter": 600, "WindowWidth": 1200, "VOILUTFunction": "SIGMOID"}, [30, 69, 127, 186, 225]),
+        ({"WindowCenter": "", "WindowWidth": ""}, [0, 63, 127, 191, 255]),
+        ({"WindowCenter": 5}, [0, 63, 127, 191, 255]),
+    ],
+)
+def test_windows_mean_what_they_say(tags: dict[str, Any], expected: list[int]) -> None:
+    (image,) = dicom_slices(RawImage("1", dicom(RAMP, **tags), "a"))
+    found = read_gray(image.content).ravel()[[0, 300, 600, 900, 1199]]
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_color_of_any_depth_and_palettes_become_luma() -> None:
+    wide = np.repeat(np.linspace(0, 65535, 1200).astype(np.uint16).reshape(30, 40, 1), 3, 2)
+    size: dict[str, Any] = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    (image,) = dicom_slices(RawImage("1", dicom(wide, Rows=30, Columns=40, **size), "a"))
+    assert np.abs(read_gray(image.content).ravel().astype(int) - np.linspace(0, 255, 1200)).max() <= 1.5
+    table = np.linspace(65535, 0, 256).astype(np.uint16).tobytes()
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for color in ("Red", "Green", "Blue"):
+        palette |= {f"{color}PaletteColorLookupTableDescriptor": [256, 0, 16]}
+        palette |= {f"{color}PaletteColorLookupTableData": table}
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    (image,) = dicom_slices(RawImage("1", dicom(indices, **palette), "a"))
+    assert read_gray(image.content).ravel()[[0, 255]].tolist() == [255, 0]
+
+
+def test_masks_of_dicom_files_go_frame_by_frame() -> None:
+    frames = np.stack([RAMP, RAMP])
+    content = dicom(frames, NumberOfFrames=2, Rows=30, Columns=40)
+    masks = np.zeros((2, 30, 40), np.uint8)
+    masks[1, 3:5] = 1
+    mask = dicom(masks, NumberOfFrames=2, Rows=30, Columns=40)
+    found = [read_gray(image.mask or b"") for image in dicom_slices(RawImage("m", content, "a", mask=mask))]
+    assert np.array_equal(np.stack(found), 255 * masks)
+    with pytest.raises(UserError, match="m has 2 frames, and its mask 1"):
+        list(expand([RawImage("m", content, "a", mask=png(masks[1]))], Volumes()))
+
+
+def test_what_would_unpack_without_limit_or_hold_no_gray_levels_is_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    deflated = dicom(RAMP).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99", 1)
+    images = [RawImage("d.dcm", deflated, "a"), RawImage("c.nii", nifti(np.ones((4, 4, 4), np.complex64)), "a")]
+    assert list(expand(images, Volumes())) == images
+    assert "a deflated DICOM file" in caplog.text
+    assert "complex64, which are no gray levels" in caplog.text
 
 
 def nifti(values: NDArray[Any], affine: NDArray[Any] | None = None, zipped: bool = False) -> bytes:

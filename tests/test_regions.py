@@ -93,8 +93,18 @@ def test_older_files_and_projects_of_the_annotator_are_read_too() -> None:
 def test_another_file_of_the_same_name_gets_no_mask(caplog: pytest.LogCaptureFixture) -> None:
     (image,) = drawn(via(y1=[SQUARE], y2=[SQUARE]), "y1.png", image=png(head(2)))
     assert image.mask is None
-    assert "y1.png: not the file that was drawn on" in caplog.text
+    assert "y1.png left without a mask: not the file that was drawn on" in caplog.text
     assert "1 of 2 files with shapes are not among the images (y2.png" in caplog.text
+
+
+def test_points_and_shapes_outside_cover_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    outside = DISK | {"cx": -500}
+    (image,) = drawn(via(y1=[{"name": "point", "cx": 3, "cy": 4}, {}, SQUARE, outside]), "y1.png")
+    assert image.box == "2 1 4 3"
+    assert not caplog.text
+    (image,) = drawn(via(y1=[outside]), "y1.png")
+    assert (image.mask, image.box) == (None, "")
+    assert "y1.png left without a mask" in caplog.text
 
 
 def test_an_image_that_cannot_be_read_stays_as_it_is() -> None:

@@ -98,7 +98,6 @@ class RoboflowServer(Server):
     Args:
         export: what storage sends.
         progress: said in the first answers, one each, before the link.
-        by_query: whether the key is looked for in the address alone.
         answers: sent instead of the link, whatever they are.
     """
 
@@ -107,13 +106,12 @@ class RoboflowServer(Server):
         export: bytes = EXPORT,
         *,
         progress: Sequence[float] = (),
-        by_query: bool = False,
         answers: Any = None,
         failures: Sequence[int] = (),
         cut: int | None = None,
     ) -> None:
         super().__init__(failures=failures, cut=cut)
-        self.export, self.progress, self.by_query, self.answers = export, list(progress), by_query, answers
+        self.export, self.progress, self.answers = export, list(progress), answers
         self.expired = False
 
     def answer(self, request: Handler, path: str, query: str, body: bytes) -> None:
@@ -126,7 +124,7 @@ class RoboflowServer(Server):
                 request.reply_file(self.export)
         elif self.failures:
             request.reply_json(self.failures.pop(0), {"error": SECRET})
-        elif (query != f"api_key={SECRET}") if self.by_query else (bearer != f"Bearer {SECRET}"):
+        elif bearer != f"Bearer {SECRET}":
             request.reply_json(401, {"error": "no key"})
         elif path != ASKED:
             request.reply_json(404, {"error": "not found"})
@@ -223,7 +221,7 @@ from brain_tumor import archive
 from brain_tumor.sources.roboflow import Source, images
 archive.write(Path("out.zip"), images(Source.model_validate({SETTINGS!r}), Path("scratch")))
 """
-    with RoboflowServer(progress=[0.5], by_query=True, cut=5000) as server:
+    with RoboflowServer(progress=[0.5], cut=5000) as server:
         result = run_clean(code, tmp_path, ROBOFLOW_API_URL=server.url, ROBOFLOW_API_KEY=SECRET)
     assert result.returncode == 0, result.stderr
     assert "could not be reached, or broke off" in result.stderr
@@ -238,10 +236,15 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_key_is_sent_in_the_address_where_the_header_is_refused(load: Load) -> None:
-    with RoboflowServer(progress=[0.1], by_query=True) as server:
+def test_key_is_sent_to_the_service_in_a_header_and_to_nobody_else(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ~/.netrc holds: it would take the key's place, and reach the storage too."""
+    (tmp_path / "netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with RoboflowServer(progress=[0.1]) as server:
         assert summary(load(server)) == FOUND
-    assert [bool(seen.authorization) for seen in server.seen] == [True, False, False, False]
+    assert [seen.authorization for seen in server.seen] == [f"Bearer {SECRET}", f"Bearer {SECRET}", ""]
 
 
 def test_archive_on_disk_needs_neither_key_nor_network(
@@ -267,7 +270,7 @@ def test_without_a_usable_key_says_how_to_get_one(load: Load, key: str) -> None:
 @pytest.mark.parametrize(
     ("failures", "words", "asked"),
     [
-        ([401, 401], "status 401.*The key is wrong.*ROBOFLOW_API_KEY.*DATA_ARCHIVES=", 2),
+        ([401], "status 401.*The key is wrong.*ROBOFLOW_API_KEY.*DATA_ARCHIVES=", 1),
         ([403], "status 403.*The key is wrong.*ROBOFLOW_API_KEY.*DATA_ARCHIVES=", 1),
         ([404], f"status 404.*no such workspace, project or version.*universe.roboflow.com.*{NAME}", 1),
         ([402], "status 402.*quota", 1),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from brain_tumor.errors import UserError
-from brain_tumor.zips import Layout, ZipFiles, find_on_disk, read_images
+from brain_tumor.on_disk import find_on_disk
+from brain_tumor.zips import Layout, ZipFiles, read_images
 
 FLAT = Layout(path="{label}/{file}", labels={"yes": "tumor", "no": "notumor"})
 SPLIT = Layout(path="{split}/{label}/{file}", labels={"yes": "tumor"}, splits={"Training": "train", "Testing": "test"})
@@ -62,6 +63,21 @@ def test_paths_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_layout_without_what_it_needs_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Layout.model_validate({"path": "{label}/{file}", "labels": {"yes": "tumor"}} | changes)
+
+
+def test_hidden_files_are_no_images_and_what_does_not_fit_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    names = ["yes/1.png", "yes/.DS_Store", "yes/._1.png", "__MACOSX/yes/1.png", "yes/deep/2.png", "maybe/3.png"]
+    assert [image.path for image in read_images(make(tmp_path / "a.zip", *names), FLAT)] == ["yes/1.png"]
+    assert "2 files are left out, as they do not fit {label}/{file} (maybe/3.png, …)" in caplog.text
+
+
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.zip", "yes/1.png", "/")
+    with pytest.raises(UserError, match="a member without a name"):
+        list(read_images(path, FLAT))
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import tempfile
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -74,13 +75,21 @@ def _spool(images: Iterable[RawImage], spool: IO[bytes]) -> tuple[pd.DataFrame, 
         for name, content in ((image.path, image.content), (mask, image.mask)):
             if content is not None:
                 if name in places or name == INDEX:
-                    raise UserError(f"{name} occurs twice: file names of a data set must differ")
+                    raise UserError(f"{name} occurs twice: file names must differ, and masks take those under masks/")
                 places[name] = (spool.tell(), len(content))
                 spool.write(content)
+        _require_plain(image)
         said = {name: getattr(image, name) for name in COLUMNS + OPTIONAL if name not in ("mask", "sha256")}
         rows.append(said | {"mask": mask, "sha256": hashlib.sha256(image.content).hexdigest()})
     index = pd.DataFrame(rows, columns=COLUMNS + OPTIONAL, dtype=str).sort_values("path", ignore_index=True)
     return index.drop(columns=[name for name in OPTIONAL if (index[name] == "").all()]), places
+
+
+def _require_plain(image: RawImage) -> None:
+    """What no CSV file brings back as it was: a carriage return in a name, say, as macOS has in its `Icon` files."""
+    for field, text in zip(image._fields, image, strict=True):
+        if isinstance(text, str) and any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text):
+            raise UserError(f"{image.path!r}: {field} holds a control character, or is no UTF-8: {text!r}; rename it")
 
 
 class RawArchive:

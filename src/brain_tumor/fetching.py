@@ -25,7 +25,7 @@ WAITS = (1.0, 4.0, 16.0, 30.0)  # seconds before each further attempt
 LONGEST_WAIT = 120.0  # what a service may ask for by Retry-After
 TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of a body
 PASSING = (408, 425, 429, 500, 502, 503, 504)
-CHUNK = 2**18
+CHUNK = 2**12
 
 
 class RefusedError(Exception):
@@ -37,11 +37,15 @@ class RefusedError(Exception):
 
 
 class Expected(NamedTuple):
-    """What is known of a file beforehand: its size in bytes, MD5, and first bytes; None and '' check nothing."""
+    """What is known of a file beforehand: its size in bytes, MD5, and first bytes; None and '' check nothing.
+
+    `check` looks at the file itself, and says what is wrong with it, or ''.
+    """
 
     size: int | None = None
     md5: str = ""
     magic: bytes = b""
+    check: Callable[[Path], str] = lambda path: ""
 
 
 class UnansweredError(UserError):
@@ -74,7 +78,7 @@ def get_json(url: str, headers: Mapping[str, str], what: str) -> Any:
     """
 
     def ask() -> Any:
-        with requests.get(url, headers=dict(headers), timeout=TIMEOUT, allow_redirects=False) as answer:
+        with _get(url, headers, allow_redirects=False) as answer:
             require_success(answer)
             return answer.json()
 
@@ -92,18 +96,21 @@ def download(url: str, target: Path, expected: Expected, what: str) -> Path:
         RefusedError: a status that does not pass, as 404.
         UserError: no connection, or a file that is not what was expected; it names `what`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
-        if target.exists():
-            return target
-        draft, notes = Path(f"{target}.partial"), Path(f"{target}.partial.json")
-        persistently(lambda: _fetch_rest(url, draft, notes, what), what)
-        if flaw := _flaw(draft, expected):
-            remove(draft)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if target.exists():
+                return target
+            draft, notes = Path(f"{target}.partial"), Path(f"{target}.partial.json")
+            persistently(lambda: _fetch_rest(url, draft, notes, what), what)
+            if flaw := _flaw(draft, expected):
+                remove(draft)
+                remove(notes)
+                raise UserError(f"{what}: {urlsplit(url).hostname} sent {flaw}; it was thrown away, so run again")
+            draft.replace(target)
             remove(notes)
-            raise UserError(f"{what}: {urlsplit(url).hostname} sent {flaw}; it was thrown away, so run again")
-        draft.replace(target)
-        remove(notes)
+    except OSError as error:
+        raise UserError(f"{error.filename or target} cannot be written: {error.strerror}") from None
     return target
 
 
@@ -121,8 +128,8 @@ def persistently(action: Callable[[], Any], what: str) -> Any:
             problem, status, asked = str(failure), failure.status, failure.wait
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             problem, status, asked = f"could not be reached, or broke off ({type(error).__name__})", None, None
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # Its text would hold the address.
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, RecursionError) as error:
+            # Its text would hold the address. Odd addresses and odd JSON are ValueErrors.
             raise UserError(f"{what}: the service gave no usable answer ({type(error).__name__})") from None
         if wait is None:
             break
@@ -144,7 +151,7 @@ def require_success(answer: requests.Response) -> None:
 
 def _retry_after(text: str) -> float | None:
     """Seconds that a `Retry-After` header asks to wait, from a number or a date; None if it says nothing."""
-    if text.isdigit():
+    if _is_number(text):
         return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
@@ -152,34 +159,77 @@ def _retry_after(text: str) -> float | None:
         return None
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16
+
+
+class _Session(requests.Session):
+    """Sends no login from ~/.netrc: it would take the place of a service's own key, or go to a stranger."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
+            prepared_request.headers.pop("Authorization", None)
+
+
+def _get(url: str, headers: Mapping[str, str], **options: Any) -> requests.Response:
+    session = _Session()
+    return session.get(url, headers=dict(headers), timeout=TIMEOUT, auth=lambda request: request, **options)
+
+
 def _fetch_rest(url: str, draft: Path, notes: Path, what: str) -> None:
     """Append what is missing of the file to `draft`; `notes` says which file the bytes there belong to."""
-    known = json.loads(notes.read_text()) if draft.exists() and notes.exists() else {}
-    done = draft.stat().st_size if known else 0
-    if known and done == known["size"]:
+    known = _read_notes(notes) if draft.exists() else _Notes("", None)
+    done = draft.stat().st_size if known.tag or known.size else 0
+    if done and done == known.size:
         return
     headers = {"Accept-Encoding": "identity"}
-    if done and known["tag"]:
-        headers |= {"Range": f"bytes={done}-", "If-Range": known["tag"]}
-    with requests.get(url, headers=headers, timeout=TIMEOUT, stream=True) as answer:
+    if done and known.tag:
+        headers |= {"Range": f"bytes={done}-", "If-Range": known.tag}
+    with _get(url, headers, stream=True) as answer:
         if answer.status_code == 416:  # the file there is another one now, and shorter
             remove(draft)
             raise PassingError("answered with HTTP status 416", 416)
         require_success(answer)
         if answer.status_code != 206:
             done = 0
+        elif not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+            remove(draft)
+            raise PassingError("sent another part of the file than it was asked for")
         length = answer.headers.get("Content-Length", "")
-        size = done + int(length) if length.isdigit() else None
+        size = done + int(length) if _is_number(length) else None
         tag = answer.headers.get("ETag", "")
+        if not done:  # first of all: old bytes must never stand beside new notes
+            remove(draft)
         # A weak tag does not promise the same bytes.
-        notes.write_text(json.dumps({"tag": "" if tag.startswith("W/") else tag, "size": size}))
+        _write_notes(notes, _Notes("" if tag.startswith("W/") else tag, size))
         bar = tqdm(total=size, initial=done, desc=what, unit="B", unit_scale=True, mininterval=1.0, dynamic_ncols=True)
-        with draft.open("ab" if done else "wb") as file, bar:
+        with draft.open("ab") as file, bar:
+            # Small pieces: what has come of one when the line breaks is lost.
             for piece in answer.iter_content(CHUNK):
                 file.write(piece)
                 bar.update(len(piece))
         if size is not None and draft.stat().st_size < size:
             raise requests.ConnectionError("the body broke off")
+
+
+class _Notes(NamedTuple):
+    """Which file the bytes of a draft belong to: its strong ETag ('' without) and its size."""
+
+    tag: str
+    size: int | None
+
+
+def _read_notes(path: Path) -> _Notes:
+    try:
+        return _Notes(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):  # none, or half written: the draft is of no use
+        return _Notes("", None)
+
+
+def _write_notes(path: Path, notes: _Notes) -> None:
+    draft = Path(f"{path}.draft")
+    draft.write_text(json.dumps(notes._asdict()))
+    draft.replace(path)
 
 
 def _flaw(path: Path, expected: Expected) -> str:
@@ -196,7 +246,7 @@ def _flaw(path: Path, expected: Expected) -> str:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "md5").hexdigest() != expected.md5:
                 return "other contents than its MD5 promises"
-    return ""
+    return expected.check(path)
 
 
 def is_web_page(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """The files of a folder on disk, and its images as an index like that of a raw archive."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -15,16 +16,29 @@ SPLITS = dict.fromkeys(("train", "training", "val", "valid", "validation"), "tra
 )
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder on its way, is one that systems hide or add: `.DS_Store`, `__MACOSX`."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
 class FolderFiles:
-    """The files below a folder, hidden ones left out; it can be sent to another process."""
+    """The files below a folder, hidden ones left out, linked ones included; it can be sent to another process."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
 
     def names(self) -> list[str]:
         """Sorted names with `/` between folders; the folder is walked through at each call."""
-        found = (path.relative_to(self.place).parts for path in self.place.rglob("*") if path.is_file())
-        return sorted("/".join(parts) for parts in found if not any(part.startswith(".") for part in parts))
+        found, seen = [], set()
+        for folder, folders, files in os.walk(self.place, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in seen:  # a link that leads back
+                folders.clear()
+                continue
+            seen.add(real)
+            names = ((Path(folder) / file).relative_to(self.place).as_posix() for file in files)
+            found += [name for name in names if not is_hidden(name) and (self.place / name).is_file()]
+        return sorted(found)
 
     def read(self, name: str) -> bytes:
         """The bytes of one file; a UserError if it cannot be read."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 64_000_000
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF tag and its value
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 
 
@@ -23,7 +24,8 @@ def read_gray(content: bytes) -> NDArray[np.uint8]:
         (as they are where none exceeds 255).
 
     Raises:
-        UnreadableImageError: not an image, truncated, or more than MAX_PIXELS.
+        UnreadableImageError: not an image, truncated, more than MAX_PIXELS, or pixels that are negative, of more
+            than 16 bits, or no whole numbers.
     """
     try:
         with warnings.catch_warnings():
@@ -33,7 +35,8 @@ def read_gray(content: bytes) -> NDArray[np.uint8]:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise UnreadableImageError(f"{width}×{height} pixels, more than {MAX_PIXELS:,} in all")
-                return _gray(ImageOps.exif_transpose(image))
+                inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+                return _gray(ImageOps.exif_transpose(image), inverted)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
@@ -42,12 +45,18 @@ def read_gray(content: bytes) -> NDArray[np.uint8]:
         raise UnreadableImageError(str(error) or type(error).__name__) from None
 
 
-def _gray(image: Image.Image) -> NDArray[np.uint8]:
+def _gray(image: Image.Image, inverted: bool) -> NDArray[np.uint8]:
+    if image.mode == "F":
+        raise UnreadableImageError("floating-point pixels, of which no rule says what is black and what is white")
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)
+        if wide.min(initial=0) < 0 or wide.max(initial=0) > 0xFFFF:
+            raise UnreadableImageError(f"pixels from {wide.min()} to {wide.max()}, more than 16 bits hold")
+        if inverted:  # Pillow does so itself where there are 8 bits
+            wide = 0xFFFF - wide
         if wide.max(initial=0) > 255:
             wide >>= 8
-        return wide.clip(0, 255).astype(np.uint8)
+        return wide.astype(np.uint8)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))

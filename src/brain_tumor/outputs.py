@@ -1,6 +1,8 @@
 """Writing results: all outs of a step appear together when it is done, and always as the same bytes."""
 
+import glob
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +20,13 @@ def staged(*outs: str | Path) -> Iterator[tuple[Path, ...]]:
     A path may become a file or a folder. What an interrupted run left behind is removed at the next one.
     """
     targets = [Path(out) for out in outs]
-    drafts = tuple(target.with_name(f".{target.name}.partial") for target in targets)
-    for target, draft in zip(targets, drafts, strict=True):
+    # By process, so that two runs of one step at once do not write into each other's files.
+    drafts = tuple(target.with_name(f".{target.name}.{os.getpid()}.partial") for target in targets)
+    for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove(draft)
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+            if not _runs(left.name.split(".")[-2]):
+                remove(left)
     try:
         yield drafts
         missing = [str(target) for target, draft in zip(targets, drafts, strict=True) if not draft.exists()]
@@ -33,6 +38,17 @@ def staged(*outs: str | Path) -> Iterator[tuple[Path, ...]]:
     finally:
         for draft in drafts:
             remove(draft)
+
+
+def _runs(number: str) -> bool:
+    """Whether a process of this number is running."""
+    try:
+        os.kill(int(number), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def remove(path: Path) -> None:

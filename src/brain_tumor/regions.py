@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from brain_tumor.archive import RawImage
 from brain_tumor.encoding import encode_mask
@@ -87,7 +87,13 @@ Shape = Annotated[Polygon | Rectangle | Circle | Ellipse, Field(discriminator="n
 
 
 class _Region(BaseModel):
-    shape_attributes: Shape
+    shape_attributes: Shape | None
+
+    @field_validator("shape_attributes", mode="before")
+    @classmethod
+    def _without_area(cls, given: Any) -> Any:
+        """Points, and regions without a shape, cover nothing."""
+        return None if given == {} or (isinstance(given, dict) and given.get("name") == "point") else given
 
 
 class _Annotated(BaseModel):
@@ -97,7 +103,7 @@ class _Annotated(BaseModel):
 
     def shapes(self) -> list[Shape]:
         found = self.regions.values() if isinstance(self.regions, dict) else self.regions
-        return [region.shape_attributes for region in found]
+        return [region.shape_attributes for region in found if region.shape_attributes is not None]
 
 
 class Drawn:
@@ -132,7 +138,7 @@ class Drawn:
         be read, with a word in the log.
         """
         used: dict[str, str] = {}
-        other: list[str] = []
+        without: list[str] = []
         for image in images:
             name = PurePosixPath(image.path).name
             entry = self._entries.get(name)
@@ -142,14 +148,15 @@ class Drawn:
             if name in used:
                 raise UserError(f"{self._where}: {name} may be {used[name]} or {image.path}: file names must differ")
             used[name] = image.path
-            if entry.size not in (-1, len(image.content)):
-                other.append(image.path)
-                yield image
-                continue
-            yield with_shapes(image, entry.shapes())
-        if other:
-            more = f" and {len(other) - 1} more" if len(other) > 1 else ""
-            log.warning("%s: %s%s: not the file that was drawn on, left without a mask", self._where, other[0], more)
+            same = entry.size in (-1, len(image.content))
+            drawn = with_shapes(image, entry.shapes()) if same else image
+            if drawn.mask is None:
+                without.append(image.path)
+            yield drawn
+        if without:
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            words = "%s: %s%s left without a mask: not the file that was drawn on, unreadable, or drawn on outside"
+            log.warning(words, self._where, without[0], more)
         if missing := sorted(self._entries.keys() - used.keys()):
             log.warning(
                 "%s: %d of %d files with shapes are not among the images (%s, …)",
@@ -163,11 +170,14 @@ def with_shapes(image: RawImage, shapes: Iterable[Shape]) -> RawImage:
         size = read_gray(image.content).shape
     except UnreadableImageError:  # the audit will list it
         return image
-    masks = [found for shape in shapes if (found := filled(shape, size)).any()]
-    if not masks:
+    whole, boxes = np.zeros(size, np.bool_), []
+    for shape in shapes:
+        mask = filled(shape, size)
+        whole |= mask
+        boxes.append(bounds(mask))
+    if not whole.any():
         return image
-    box = ";".join(sorted(bounds(mask) for mask in masks))
-    return image._replace(mask=encode_mask(np.logical_or.reduce(masks)), box=box)
+    return image._replace(mask=encode_mask(whole), box=";".join(sorted(filter(None, boxes))))
 
 
 def filled(shape: Shape, size: tuple[int, ...]) -> Mask:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 
 import pandas as pd
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 NEEDED = ("path", "label")
 KNOWN = (*NEEDED, "split", "patient", "plane", "mask", "fold", "box", "site", "age", "sex")
 SPLITS = ("", "train", "test")
+BOX = re.compile(r"\d{1,6}( \d{1,6}){3}(;\d{1,6}( \d{1,6}){3})*", re.ASCII)
+AGE = re.compile(r"\d{1,3}(\.\d{1,4})?", re.ASCII)
 
 
 def by_table(files: Files, name: str) -> Iterator[RawImage]:
@@ -39,6 +42,8 @@ def by_table(files: Files, name: str) -> Iterator[RawImage]:
     if lacking:
         raise UserError(f"{place} has no column {', '.join(lacking)} (it has {', '.join(table.columns)})")
     said = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
+    if not said:
+        raise UserError(f"{place} lists no image")
     for number, row in enumerate(said, start=2):
         _require_usable(f"{place}, line {number}", row, there)
     ignored = sorted(set(table.columns) - set(KNOWN))
@@ -58,5 +63,9 @@ def _require_usable(line: str, row: dict[str, str], there: set[str]) -> None:
             raise UserError(f"{line}: {column} '{value}' is no file there")
     if not row["label"]:
         raise UserError(f"{line}: the label is empty")
+    if row.get("box") and not BOX.fullmatch(row["box"]):
+        raise UserError(f"{line}: box '{row['box']}' is not `left top width height` in pixels, several joined by ;")
+    if row.get("age") and not AGE.fullmatch(row["age"]):
+        raise UserError(f"{line}: age '{row['age']}' is no number of years")
     if row.get("split", "") not in SPLITS:
         raise UserError(f"{line}: split '{row['split']}' is neither train nor test nor empty")

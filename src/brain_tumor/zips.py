@@ -1,7 +1,7 @@
 """Images out of a zip archive that somebody else made: which members count, and what is refused."""
 
+import logging
 import lzma
-import os
 import re
 import zipfile
 import zlib
@@ -13,10 +13,12 @@ from pydantic import Field, model_validator
 
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
+from brain_tumor.folders import is_hidden
 from brain_tumor.parallel import progress
 from brain_tumor.params import Block
 from brain_tumor.regions import Drawn
 
+log = logging.getLogger(__name__)
 MAX_BYTES = 64 * 2**30  # that an archive may unpack to
 MAX_MEMBER = 2 * 2**30  # that a member may
 MAX_RATIO = 1000
@@ -105,11 +107,12 @@ class ZipFiles:
             _refuse_unsafe(member, place, largest)
         if sum(member.file_size for member in members) > MAX_BYTES:
             raise UserError(f"{place} unpacks to more than {MAX_BYTES >> 30} GiB: refused")
-        self._names = sorted(member.filename for member in members if not member.is_dir())
+        files = (member.filename for member in members if not member.is_dir())
+        self._names = sorted(name for name in files if not is_hidden(name))
         _refuse_clashes(self._names, place)
 
     def names(self) -> list[str]:
-        """Sorted names of the members, folders left out."""
+        """Sorted names of the members, folders and hidden files left out."""
         return self._names
 
     def read(self, name: str) -> bytes:
@@ -153,6 +156,9 @@ def _fitting(files: Files, layout: Layout) -> Iterator[RawImage]:
     if not chosen:
         some = ", ".join(files.names()[:3])
         raise UserError(f"{files.place} holds no file of the form {layout.path} (it has {some}, …)")
+    if others := sorted({*files.names()} - {name for name, _ in chosen} - {layout.drawn}):
+        words = "%s: %d files are left out, as they do not fit %s (%s, …)"
+        log.info(words, files.place.name, len(others), layout.path, others[0])
     for name, groups in progress(chosen, f"reading {files.place.name}", len(chosen), "file"):
         split = layout.splits[groups["split"]] if groups.get("split") else ""
         yield RawImage(name, files.read(name), layout.labels[groups["label"]], split)
@@ -168,16 +174,6 @@ def damage(path: Path) -> str:
     return f"a zip archive whose member {member} is damaged" if member else ""
 
 
-def find_on_disk(name: str) -> Path | None:
-    """Return the archive or folder `name` from one of the folders in DATA_ARCHIVES (separated as in PATH), if there."""
-    for folder in filter(None, os.environ.get("DATA_ARCHIVES", "").split(os.pathsep)):
-        if not Path(folder).is_dir():
-            raise UserError(f"DATA_ARCHIVES names {folder}, which is no folder")
-        if (Path(folder) / name).exists():
-            return Path(folder) / name
-    return None
-
-
 def _refuse_clashes(names: list[str], path: Path) -> None:
     """Names that differ in case alone would be one file on some systems, and a name twice is none."""
     seen: dict[str, str] = {}
@@ -191,6 +187,8 @@ def _refuse_clashes(names: list[str], path: Path) -> None:
 
 def _refuse_unsafe(member: zipfile.ZipInfo, path: Path, largest: int) -> None:
     """Nothing is ever unpacked to disk, but paths are passed on, and a bomb would fill the memory."""
+    if not member.filename.strip("/"):
+        raise UserError(f"{path} has a member without a name: refused")
     parts = PurePosixPath(member.filename.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in "".join(parts.parts[:1]):
         raise UserError(f"{path}: member '{member.filename}' points outside the archive: refused")

@@ -8,8 +8,9 @@ from typing import Literal
 from brain_tumor.archive import RawImage
 from brain_tumor.clinical import expand
 from brain_tumor.errors import UserError
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.own import OwnFiles
-from brain_tumor.zips import ZipFiles, find_on_disk
+from brain_tumor.zips import ZipFiles
 
 log = logging.getLogger(__name__)
 

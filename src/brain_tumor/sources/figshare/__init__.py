@@ -14,11 +14,11 @@ from brain_tumor.archive import RawImage
 from brain_tumor.encoding import encode, encode_mask
 from brain_tumor.errors import UserError
 from brain_tumor.fetching import Expected, RefusedError, download, get_json, service
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.parallel import progress
 from brain_tumor.params import Block
 from brain_tumor.regions import bounds
 from brain_tumor.sources.figshare.slices import AGAIN, Member, open_archives, read_folds
-from brain_tumor.zips import find_on_disk
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,6 @@ def _located(source: Source, folder: Path) -> dict[str, Path]:
         raise UserError(f"{_title(source)}: the service {refusal} ({reason}).\n{advice}") from None
     except UserError as error:
         raise UserError(f"{error}.\n{advice}") from None
-    except OSError as error:
-        raise UserError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return {name: found.get(name) or fetched[name] for name in source.files}
 
 

@@ -12,8 +12,8 @@ from brain_tumor.archive import RawImage
 from brain_tumor.clinical import expand
 from brain_tumor.errors import UserError
 from brain_tumor.folders import FolderFiles
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.own import OwnFiles
-from brain_tumor.zips import find_on_disk
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from brain_tumor.archive import RawImage
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.params import Block
 from brain_tumor.sources.kaggle.client import fetch
-from brain_tumor.zips import Layout, find_on_disk, read_images
+from brain_tumor.zips import Layout, read_images
 
 log = logging.getLogger(__name__)
 

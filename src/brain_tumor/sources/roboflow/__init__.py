@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from pydantic import Field
 from tqdm import tqdm
@@ -24,10 +23,10 @@ from tqdm import tqdm
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
 from brain_tumor.fetching import Expected, RefusedError, UnansweredError, download, get_json, service
-from brain_tumor.outputs import remove
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.params import Block
 from brain_tumor.sources.roboflow import coco
-from brain_tumor.zips import damage, find_on_disk
+from brain_tumor.zips import damage
 
 log = logging.getLogger(__name__)
 
@@ -106,20 +105,14 @@ def _fetch(source: Source, folder: Path) -> Path:
     if archive.exists():
         return archive
     what = f"{source.workspace}/{source.project} version {source.version}"
-    # Its lines show addresses: the key in one, the signature of a download in another.
+    # Its lines show addresses, and with them the signature of a download.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     link = _link(source, _key(source, what), what)
     try:
-        download(link, archive, Expected(magic=b"PK\x03\x04"), what)
+        return download(link, archive, Expected(magic=b"PK\x03\x04", check=damage), what)
     except RefusedError as refusal:
         # Links expire; the next run asks for a new one and resumes.
         raise UserError(f"{what}: the storage {refusal} instead of sending the export. Run again") from None
-    except OSError as error:
-        raise UserError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
-    if flaw := damage(archive):
-        remove(archive)
-        raise UserError(f"{what}: Roboflow sent {flaw}; it was thrown away, so run again")
-    return archive
 
 
 def _key(source: Source, what: str) -> str:
@@ -138,7 +131,7 @@ def _link(source: Source, key: str, what: str) -> str:
     base = service("ROBOFLOW_API_URL", SERVICE)
     address = f"{base}/{source.workspace}/{source.project}/{source.version}/coco"
     try:
-        return _ask_both_ways(address, key, what)
+        return _wait_for_link(address, {"Authorization": f"Bearer {key}"}, what)
     except RefusedError as refusal:
         problem = f"{what} could not be exported: the service {refusal}"
         advice = ADVICE.get(refusal.status, OTHERWISE)
@@ -146,16 +139,6 @@ def _link(source: Source, key: str, what: str) -> str:
         problem = str(error)
         advice = NO_QUOTA if isinstance(error, UnansweredError) and error.status == 429 else OTHERWISE
     raise UserError(f"{problem}.\n{advice}\n{source.by_hand}")
-
-
-def _ask_both_ways(address: str, key: str, what: str) -> str:
-    """Send the key in a header; where that is refused, in the address, as some deployments want it."""
-    try:
-        return _wait_for_link(address, {"Authorization": f"Bearer {key}"}, what)
-    except RefusedError as refusal:
-        if refusal.status != 401:
-            raise
-    return _wait_for_link(f"{address}?{urlencode({'api_key': key})}", {}, what)
 
 
 def _wait_for_link(url: str, headers: dict[str, str], what: str) -> str:
