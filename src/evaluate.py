@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from brain_tumor import plots, runtime
 from brain_tumor.classifier import load, predict_logits
 from brain_tumor.leakage import LEAKS
+from brain_tumor.metadata import encode
 from brain_tumor.metrics import EvaluateParams, measure
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
@@ -29,7 +30,8 @@ def main(name: str) -> None:
     images = np.load(folder / "images.npy", mmap_mode="r")
     device = runtime.start()
     model, card = load(Path("models") / name, device)
-    logits = predict_logits(model, torch.from_numpy(images[rows["row"].to_numpy()]), device)
+    metadata = encode(rows, card.metadata)
+    logits = predict_logits(model, torch.from_numpy(images[rows["row"].to_numpy()]), device, metadata)
     probabilities = model.probabilities(logits.double()).numpy()
 
     truth = np.array([card.classes.index(label) for label in rows["label"]], np.int64)

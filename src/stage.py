@@ -1,6 +1,7 @@
 """What every stage script shares: its one argument, its log, and how an error reaches the user."""
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -29,3 +30,7 @@ def guarded(action: Callable[[], None]) -> None:
         action()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"error: no room left on the disk of {error.filename or Path.cwd()}: free some and run again")

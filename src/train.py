@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from brain_tumor import provenance, runtime
 from brain_tumor.classifier import Classifier, ModelCard, save
 from brain_tumor.enhance import EnhanceParams
+from brain_tumor.metadata import Column, encode, learn
 from brain_tumor.outputs import remove, staged, write_csv, write_json
 from brain_tumor.params import read
+from brain_tumor.resuming import Epoch
 from brain_tumor.rows import read_rows
-from brain_tumor.training import Epoch, Rows, TrainParams, train
-from stage import PARAMS, SCRATCH, run
+from brain_tumor.training import Rows, TrainParams, train
+from stage import PARAMS, SCRATCH
+from stage import run as run_stage
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,10 @@ def main(name: str) -> None:
     images = np.load(folder / "images.npy", mmap_mode="r")
     known = json.loads(Path(f"data/split/{name}.json").read_text())
     class_weights = [known["class_weights"][label] for label in classes]
-    training, validation = (_rows(images, rows[rows["part"] == part], classes) for part in ("train", "validation"))
+    metadata = learn(rows[rows["part"] == "train"], params.metadata)
+    training, validation = (
+        _rows(images, rows[rows["part"] == part], classes, metadata) for part in ("train", "validation")
+    )
 
     card = ModelCard(
         recipe=name,
@@ -53,17 +59,20 @@ def main(name: str) -> None:
         std=tuple(backbone["std"]),
         pretrained=backbone["source"],
         enhance=enhance,
+        metadata=metadata,
         data=_fingerprint(training, validation),
         code=provenance.code_fingerprints(Path("src")),
         versions={"torch": torch.__version__.split("+")[0], "timm": timm.__version__},
     )
-    device = runtime.start()
+    run = runtime.launch()
     torch.manual_seed(params.seed)  # for the new head, and for everything when training from scratch
     model = Classifier(card, weights)
     settings = f"{card.model_dump_json()} {params.model_dump_json()} {class_weights}"
     key = hashlib.sha256(settings.encode()).hexdigest()[:16]
     scratch = SCRATCH / "train" / name / f"{key}.pt"
-    state = train(model, training, validation, class_weights, params, device, scratch)
+    state = train(model, training, validation, class_weights, params, run, scratch)
+    if run.rank:  # one process writes for all
+        return
     best = state.history[state.best]
     outs = (f"models/{name}", f"metrics/{name}/train.json", f"plots/{name}/curves.csv")
     with staged(*outs) as (checkpoint, metrics, curves):
@@ -77,18 +86,20 @@ def main(name: str) -> None:
     log.info("%s: epoch %d, validation accuracy %.4f", name, best.epoch, best.validation_accuracy)
 
 
-def _rows(images: NDArray[np.uint8], rows: pd.DataFrame, classes: tuple[str, ...]) -> Rows:
+def _rows(
+    images: NDArray[np.uint8], rows: pd.DataFrame, classes: tuple[str, ...], metadata: tuple[Column, ...]
+) -> Rows:
     targets = torch.tensor([classes.index(label) for label in rows["label"]])
-    return Rows(torch.from_numpy(images[rows["row"].to_numpy()]), targets)
+    return Rows(torch.from_numpy(images[rows["row"].to_numpy()]), targets, encode(rows, metadata))
 
 
 def _fingerprint(*parts: Rows) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.images.numpy().tobytes())
-        digest.update(part.targets.numpy().tobytes())
+        for values in part:
+            digest.update(values.numpy().tobytes())
     return digest.hexdigest()
 
 
 if __name__ == "__main__":
-    run(main, "recipe")
+    run_stage(main, "recipe")

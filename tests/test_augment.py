@@ -7,13 +7,19 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from brain_tumor.augment import Augmentation, augment
+from brain_tumor.augment import Augmentation, augment, draw
 
 OPERATIONS: TypeAdapter[Any] = TypeAdapter(list[Augmentation])
 
 
 def apply(x: Tensor, *operations: dict[str, Any], seed: int = 0) -> Tensor:
-    return augment(x, OPERATIONS.validate_python(operations), torch.Generator().manual_seed(seed))
+    made = OPERATIONS.validate_python(operations)
+    drawn = draw(made, x.shape, torch.Generator().manual_seed(seed))
+    whole = augment(x, made, drawn, torch.arange(len(x)))
+    # Who computes which image changes nothing.
+    parts = [augment(x[mine], made, drawn, mine) for mine in torch.arange(len(x)).split(5)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    return whole
 
 
 @pytest.fixture
@@ -44,6 +50,16 @@ def test_affine_moves_within_its_limits() -> None:
     assert offset.abs().max() > 0.1 * 65
     turned = apply(x, {"op": "affine", "degrees": 90.0})
     assert (turned.flatten(1).argmax(1) // 65 - 32).abs().max() <= 1
+
+
+def test_erasing_blacks_out_squares(x: Tensor) -> None:
+    erased = apply(x + 0.01, {"op": "erase", "p": 1, "side": 0.5})
+    black = erased == 0
+    assert torch.equal(erased[~black], (x + 0.01)[~black])
+    sides = black.any(-1).sum(-1).squeeze(), black.any(-2).sum(-1).squeeze()
+    assert all(side.max() <= 13 for side in sides)
+    assert (sides[0] > 0).sum() > 12
+    assert torch.equal(apply(x, {"op": "erase", "p": 0}), x)
 
 
 def test_values_stay_within_zero_and_one_and_differ_from_image_to_image(x: Tensor) -> None:

@@ -11,12 +11,23 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from brain_tumor.params import Block
 
+# What one operation drew for each image of a batch: tensors of (N, …).
+Drawn = tuple[Tensor, ...]
+
 
 class Flip(Block):
     """Mirror left and right with probability `p`."""
 
     op: Literal["flip"]
     p: float = Field(0.5, ge=0, le=1)
+
+    def draw(self, shape: torch.Size, generator: Generator) -> Drawn:
+        """Whether to mirror each image."""
+        return (torch.rand(shape[0], generator=generator) < self.p,)
+
+    def apply(self, x: Tensor, chosen: Tensor) -> Tensor:
+        """Mirror the chosen images."""
+        return torch.where(_per_image(chosen), x.flip(-1), x)
 
 
 class Affine(Block):
@@ -27,6 +38,19 @@ class Affine(Block):
     scale: float = Field(0.0, ge=0, lt=1)
     shift: float = Field(0.0, ge=0, lt=1)
 
+    def draw(self, shape: torch.Size, generator: Generator) -> Drawn:
+        """Matrices (N, 2, 3), which map output places to input places in units of half the side."""
+        spans = (math.radians(self.degrees), self.scale, 2 * self.shift, 2 * self.shift)
+        angle, zoom, right, down = (_uniform(shape[0], span, generator) for span in spans)
+        cos, sin = angle.cos() * (1 + zoom), angle.sin() * (1 + zoom)
+        rows = [torch.stack([cos, -sin, right], -1), torch.stack([sin, cos, down], -1)]
+        return (torch.stack(rows, 1),)
+
+    def apply(self, x: Tensor, matrices: Tensor) -> Tensor:
+        """Move the images; what comes from outside is black."""
+        grid = affine_grid(matrices, list(x.shape), align_corners=False)
+        return grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
 
 class Intensity(Block):
     """Multiply by 1 ± `gain`, add up to ±`offset`, raise to the power 1 ± `gamma`; on values 0 to 1."""
@@ -36,6 +60,15 @@ class Intensity(Block):
     offset: float = Field(0.0, ge=0, lt=1)
     gamma: float = Field(0.0, ge=0, lt=1)
 
+    def draw(self, shape: torch.Size, generator: Generator) -> Drawn:
+        """Gain, offset and power of each image, less 1 where 1 changes nothing."""
+        return tuple(_uniform(shape[0], span, generator) for span in (self.gain, self.offset, self.gamma))
+
+    def apply(self, x: Tensor, gain: Tensor, offset: Tensor, power: Tensor) -> Tensor:
+        """Change the gray levels."""
+        changed: Tensor = (x * (1 + _per_image(gain)) + _per_image(offset)).clamp(0, 1) ** (1 + _per_image(power))
+        return changed
+
 
 class Noise(Block):
     """Add Gaussian noise; each image has its own deviation of up to `sd`."""
@@ -43,42 +76,71 @@ class Noise(Block):
     op: Literal["noise"]
     sd: float = Field(ge=0, lt=1)
 
+    def draw(self, shape: torch.Size, generator: Generator) -> Drawn:
+        """The noise itself, (N, 1, H, W)."""
+        sd = torch.rand(shape[0], generator=generator) * self.sd
+        return (torch.randn(shape, generator=generator) * _per_image(sd),)
 
-Augmentation = Annotated[Flip | Affine | Intensity | Noise, Field(discriminator="op")]
+    def apply(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Add the noise."""
+        return (x + noise).clamp(0, 1)
 
 
-def augment(x: Tensor, operations: Sequence[Augmentation], generator: Generator) -> Tensor:
-    """Augment a batch.
+class Erase(Block):
+    """Black out a square of up to `side` of the image's side, at a random place, with probability `p`.
+
+    Source: random erasing, Zhong et al. 2020, and cutout, DeVries and Taylor 2017.
+    """
+
+    op: Literal["erase"]
+    p: float = Field(0.5, ge=0, le=1)
+    side: float = Field(0.3, gt=0, lt=1)
+
+    def draw(self, shape: torch.Size, generator: Generator) -> Drawn:
+        """Center (row, column) and half side of each square, as shares of the side; -1 for none."""
+        row, column, size, chance = torch.rand(4, shape[0], generator=generator)
+        return row, column, torch.where(chance < self.p, size * self.side / 2, torch.tensor(-1.0))
+
+    def apply(self, x: Tensor, row: Tensor, column: Tensor, half: Tensor) -> Tensor:
+        """Black out the squares."""
+        down, right = (torch.linspace(0, 1, size, device=x.device) for size in x.shape[-2:])
+        rows = (down - row[:, None]).abs() <= half[:, None]
+        columns = (right - column[:, None]).abs() <= half[:, None]
+        return x.masked_fill((rows[:, :, None] & columns[:, None, :]).unsqueeze(1), 0.0)
+
+
+Augmentation = Annotated[Flip | Affine | Intensity | Noise | Erase, Field(discriminator="op")]
+
+
+def draw(operations: Sequence[Augmentation], shape: torch.Size, generator: Generator) -> list[Drawn]:
+    """What each operation does to each image of a batch of `shape` (N, 1, H, W).
+
+    The generator is on the CPU, so that every device sees the same draws; and a batch that several processes
+    share is drawn for as a whole.
+    """
+    return [op.draw(shape, generator) for op in operations]
+
+
+def augment(x: Tensor, operations: Sequence[Augmentation], drawn: Sequence[Drawn], mine: Tensor) -> Tensor:
+    """Augment a part of a batch.
 
     Args:
-        x: (N, 1, H, W) float, 0 to 1, on any device.
-        operations: applied in order.
-        generator: on the CPU, so that every device sees the same draws.
+        x: (M, 1, H, W) float, 0 to 1, on any device.
+        operations: applied in order, each with what was drawn for it.
+        mine: (M,) places of these images in the batch that was drawn for.
 
     Returns:
         A tensor like `x`, again within 0 to 1.
     """
-
-    def uniform(span: float) -> Tensor:
-        """(N,) values within ±span."""
-        return ((torch.rand(len(x), generator=generator) * 2 - 1) * span).to(x.device)
-
-    for op in operations:
-        if isinstance(op, Flip):
-            chosen = (torch.rand(len(x), generator=generator) < op.p).to(x.device)
-            x = torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
-        elif isinstance(op, Affine):
-            angle, zoom = uniform(math.radians(op.degrees)), 1 + uniform(op.scale)
-            # affine_grid maps output places to input places in units of half the side.
-            cos, sin = angle.cos() * zoom, angle.sin() * zoom
-            rows = [torch.stack([cos, -sin, uniform(2 * op.shift)], -1)]
-            rows.append(torch.stack([sin, cos, uniform(2 * op.shift)], -1))
-            grid = affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
-            x = grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        elif isinstance(op, Intensity):
-            gain, offset, power = (v.view(-1, 1, 1, 1) for v in map(uniform, (op.gain, op.offset, op.gamma)))
-            x = (x * (1 + gain) + offset).clamp(0, 1) ** (1 + power)
-        else:
-            sd = (torch.rand(len(x), generator=generator) * op.sd).view(-1, 1, 1, 1)
-            x = (x + (torch.randn(x.shape, generator=generator) * sd).to(x.device)).clamp(0, 1)
+    for op, values in zip(operations, drawn, strict=True):
+        x = op.apply(x, *(value[mine].to(x.device) for value in values))
     return x
+
+
+def _uniform(count: int, span: float, generator: Generator) -> Tensor:
+    """(N,) values within ±span."""
+    return (torch.rand(count, generator=generator) * 2 - 1) * span
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)

@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from timm import create_model
 from timm.models import get_pretrained_cfg, is_model
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from brain_tumor.errors import UserError
 from brain_tumor.hub import fetch_weights
+from brain_tumor.on_disk import find_on_disk
 from brain_tumor.params import Block
 
 WEIGHTS = "model.safetensors"
@@ -35,6 +38,14 @@ class HubWeights(Block):
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
 
+class FileWeights(Block):
+    """Weights in a safetensors file of your own: in the repository, or in a folder of DATA_ARCHIVES."""
+
+    kind: Literal["file"]
+    path: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class NoWeights(Block):
     """Random initialization, on purpose."""
 
@@ -45,7 +56,7 @@ class BackboneParams(Block):
     """`backbones.<name>`: a timm architecture and where its weights come from."""
 
     architecture: str
-    weights: Annotated[PackageWeights | HubWeights | NoWeights, Field(discriminator="kind")]
+    weights: Annotated[PackageWeights | HubWeights | FileWeights | NoWeights, Field(discriminator="kind")]
 
 
 def collect(params: BackboneParams, folder: Path) -> dict[str, Any]:
@@ -67,6 +78,9 @@ def collect(params: BackboneParams, folder: Path) -> dict[str, Any]:
     elif isinstance(weights, HubWeights):
         fetch_weights(weights.repo, weights.revision, WEIGHTS, folder)
         source = f"hub {weights.repo}@{weights.revision}"
+    elif isinstance(weights, FileWeights):
+        _copy(Path(weights.path), weights.sha256, folder / WEIGHTS)
+        source = f"file {Path(weights.path).name}"
     else:
         source = "none: random initialization"
     config: Any = get_pretrained_cfg(params.architecture)
@@ -78,6 +92,21 @@ def collect(params: BackboneParams, folder: Path) -> dict[str, Any]:
         "source": source,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "",
     }
+
+
+def _copy(path: Path, sha256: str, target: Path) -> None:
+    """Copy weights that have the expected content; what they are is seen when the model is built."""
+    found = path if path.is_file() else find_on_disk(str(path))
+    if found is None:
+        raise UserError(f"{path} was not found, neither in the repository nor in a folder of DATA_ARCHIVES")
+    digest = hashlib.sha256(found.read_bytes()).hexdigest()
+    if digest != sha256:
+        raise UserError(f"{found} has the SHA-256 {digest}, but params.yaml expects {sha256}")
+    try:
+        safe_open(found, "pt").keys()
+    except SafetensorError as error:
+        raise UserError(f"{found} is no safetensors file ({error})") from None
+    shutil.copyfile(found, target)
 
 
 def _from_package(package: str, architecture: str) -> dict[str, Tensor]:

@@ -1,35 +1,51 @@
-"""The training loop: a memory-mapped array in, the best weights by validation and the learning curves out."""
+"""The training loop: arrays in, the best weights by validation and the learning curves out."""
 
 import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
-from timm.models import group_parameters
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from brain_tumor.augment import Augmentation, augment
+from brain_tumor import augment, resuming
+from brain_tumor.augment import Augmentation
 from brain_tumor.classifier import Classifier, Head, to_unit
 from brain_tumor.errors import UserError
-from brain_tumor.optimization import Loss, OptimizerParams, Schedule
+from brain_tumor.frozen import Shortened, Trained, choose_trained, compute, cut, train_mode
+from brain_tumor.metadata import Name
+from brain_tumor.optimization import Loss, Mix, OptimizerParams, Schedule
 from brain_tumor.params import Block
+from brain_tumor.resuming import Epoch, State
+from brain_tumor.runtime import Runtime
 
 log = logging.getLogger(__name__)
+READ_EVERY = 10  # steps between two looks at the loss, which wait for the device
 
 
 class TrainParams(Block):
     """`recipes.<name>.train`.
 
-    `trained`: `all`, `head` (on features computed once) or the number of last blocks to train beside the
-    head. `select`: the epoch whose weights are kept, by validation loss or accuracy (the earliest of equals).
+    Attributes:
+        trained: `all`, `head` or the number of last blocks to train beside the head. Without augmentation what
+            is frozen is computed once.
+        batch_size: of all processes together.
+        select: the epoch whose weights are kept, by validation loss or accuracy (the earliest of equals).
+        patience: epochs without a better one after which training ends; none: it goes on to `epochs`.
+        ema: decay of the exponential moving average of the weights, which is then what validation sees and
+            what is kept; none: the weights themselves.
+        metadata: clinical columns that the model takes beside the image.
+        compile: run the network through torch.compile.
     """
 
-    trained: Literal["all", "head"] | Annotated[int, Field(ge=1)]
+    trained: Trained
     head: Head
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
@@ -37,34 +53,30 @@ class TrainParams(Block):
     schedule: Schedule
     loss: Loss
     select: Literal["loss", "accuracy"]
+    patience: int | None = Field(None, ge=1)
+    ema: float | None = Field(None, gt=0, lt=1)
     augment: tuple[Augmentation, ...]
+    mix: Mix = Mix()
+    metadata: tuple[Name, ...] = ()
+    compile: bool = False
     seed: int
 
 
 class Rows(NamedTuple):
-    """Images (N, H, W) uint8 and class numbers (N,) int64."""
+    """Images (N, H, W) uint8, or what the frozen part made of them; class numbers (N,) int64; metadata (N, M)."""
 
     images: Tensor
     targets: Tensor
+    metadata: Tensor
 
 
-class Epoch(NamedTuple):
-    """One line of the learning curves."""
+class _Batch(NamedTuple):
+    """A part of a batch on its device: network input, metadata, targets, and their rows."""
 
-    epoch: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-class State(NamedTuple):
-    """What a run is after an epoch: enough to go on, or to finish."""
-
-    history: list[Epoch]
-    best: int
-    best_weights: dict[str, Tensor]
+    x: Tensor
+    metadata: Tensor
+    targets: Tensor
+    rows: Tensor
 
 
 def train(
@@ -73,7 +85,7 @@ def train(
     validation: Rows,
     class_weights: Sequence[float],
     params: TrainParams,
-    device: torch.device,
+    runtime: Runtime,
     scratch: Path,
 ) -> State:
     """Train `model` in place; it ends with the weights of the selected epoch.
@@ -82,143 +94,194 @@ def train(
     `scratch` (a file rewritten after every epoch) gives the same bytes as an undisturbed one.
 
     Raises:
-        UserError: a loss that is not finite, or parameters that contradict each other.
+        UserError: a loss that is not finite, not enough memory, or parameters that contradict each other.
     """
-    _choose_trained(model, params)
-    weights = torch.tensor(class_weights, device=device)
-    model.to(device).to(memory_format=torch.channels_last)
+    if params.batch_size < runtime.world:
+        raise UserError(f"train.batch_size is {params.batch_size}, less than there are processes")
+    choose_trained(model, params.trained)
+    model.to(runtime.device).to(memory_format=torch.channels_last)
     net: nn.Module = model
-    if params.trained == "head":
-        if params.augment:
-            raise UserError("train.trained: head works on features computed once and allows no augmentation")
-        training, validation = (_features(model, rows, device) for rows in (training, validation))
-        backbone: Any = model.backbone
-        net = backbone.get_classifier()
-    optimizer = params.optimizer.build(net.parameters())
-    state = _resume(scratch, net, optimizer)
-    steps = max(1, len(training.targets) // params.batch_size)
-    for epoch in range(len(state.history), params.epochs):
-        # Dropout and stochastic depth draw from the global generator, all else from one of its own.
-        torch.manual_seed(_seed(params.seed, "global", epoch))
-        generator = torch.Generator().manual_seed(_seed(params.seed, "epoch", epoch))
-        net.train()
-        _keep_frozen_norms(net)
-        order = torch.randperm(len(training.targets), generator=generator)
-        batches = _batches(training, order, params, steps, device, generator)
-        total_loss, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
-        bar = tqdm(batches, f"epoch {epoch + 1}/{params.epochs}", steps, unit="step", mininterval=2, leave=False)
-        start = time.perf_counter()
-        for step, (x, y) in enumerate(bar):
-            lr = params.optimizer.lr * params.schedule.scale(epoch + (step + 1) / steps, params.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            logits = net(x)
-            loss = params.loss(logits, y, params.head, weights)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            seen += len(y)
-            total_loss += loss.detach() * len(y)
-            correct += (_predicted(logits, params.head) == y).sum()
-            if step % 10 == 9 or step + 1 == steps:
-                # Reading the loss waits for the device: every tenth step is often enough.
-                _require_finite(float(total_loss), epoch, step, x, lr)
-                speed = seen / (time.perf_counter() - start)
-                bar.set_postfix_str(f"loss {float(total_loss) / seen:.4f}, {speed:.0f} images/s", refresh=False)
-        validation_loss, validation_accuracy = evaluate(net, validation, params, device, weights)
-        line = Epoch(
-            epoch + 1, lr, float(total_loss) / seen, float(correct) / seen, validation_loss, validation_accuracy
-        )
-        state.history.append(line)
-        state = _select(state, net, params)
-        log.info("epoch %d: loss %.4f, validation loss %.4f, accuracy %.4f", line.epoch, *line[2:3], *line[4:])
-        _save(scratch, state, net, optimizer)
+    with TemporaryDirectory(dir=_made(scratch.parent), prefix="frozen-") as folder:
+        changing = params.augment or params.mix.used
+        parts = None if params.trained == "all" or changing else cut(model, params.trained)
+        if parts is not None:
+            net = Shortened(model, parts.end)
+            training, validation = (
+                rows._replace(images=compute(parts.start, model, rows.images, runtime.device, Path(folder) / name))
+                for rows, name in ((training, "training"), (validation, "validation"))
+            )
+        training, validation = (_placed(rows, runtime.device) for rows in (training, validation))
+        try:
+            state = _Run(net, training, validation, class_weights, params, runtime).go_on(scratch)
+        except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+                raise
+            at_once = runtime.device_batch or params.batch_size // runtime.world
+            raise UserError(
+                f"not enough memory for {at_once} images at once: set DEVICE_BATCH in the environment to a smaller "
+                "number, which gathers the batch from several parts, or lower train.batch_size"
+            ) from None
     net.load_state_dict(state.best_weights)
     return state
 
 
+class _Run:
+    """A network in training, with all that goes with it."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        training: Rows,
+        validation: Rows,
+        class_weights: Sequence[float],
+        params: TrainParams,
+        runtime: Runtime,
+    ) -> None:
+        self.net, self.training, self.validation, self.params, self.runtime = net, training, validation, params, runtime
+        self.weights = torch.tensor(class_weights, device=runtime.device)
+        # Known here too, so that nothing waits for the device.
+        self.known_targets, self.known_weights = training.targets.cpu(), torch.tensor(class_weights)
+        self.optimizer = params.optimizer.build(net.parameters())
+        self.ema = ModelEmaV3(net, params.ema, use_warmup=True) if params.ema else None
+        self.steps = max(1, len(training.targets) // params.batch_size)
+
+    def go_on(self, scratch: Path) -> State:
+        """Train from the first epoch, or from where `scratch` says, to the last."""
+        parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer} | ({"ema": self.ema} if self.ema else {})
+        state = resuming.restore(self.runtime.of_first(resuming.load(scratch)), parts)
+        self.prepared = self.runtime.prepare(self.net, self.optimizer, self.params.compile)
+        while len(state.history) < self.params.epochs and not self._waited_enough(state):
+            line = self._epoch(state.history)
+            state.history.append(line)
+            state = self._select(state)
+            if self.runtime.rank == 0:
+                words = "epoch %d: loss %.4f, validation loss %.4f, accuracy %.4f"
+                log.info(words, line.epoch, line.train_loss, line.validation_loss, line.validation_accuracy)
+                resuming.save(scratch, state, parts)
+        return state
+
+    def _epoch(self, history: Sequence[Epoch]) -> Epoch:
+        params, runtime, epoch = self.params, self.runtime, len(history)
+        net, optimizer = self.prepared
+        # Dropout, stochastic depth and mixing draw from the global generator, all else from one of its own.
+        torch.manual_seed(_seed(params.seed, f"global {runtime.rank}", epoch))
+        generator = torch.Generator().manual_seed(_seed(params.seed, "epoch", epoch))
+        train_mode(self.net)
+        order = torch.randperm(len(self.training.targets), generator=generator)
+        # Rows that do not fill a last batch are left for another epoch's order.
+        batches = order[: self.steps * params.batch_size].split(params.batch_size)
+        sums = torch.zeros(2, device=runtime.device)  # loss, images that were right
+        weights = 0.0
+        latest: list[tuple[int, Tensor, Tensor]] = []
+        bar = tqdm(batches, f"epoch {epoch + 1}/{params.epochs}", unit="step", mininterval=2, leave=False)
+        bar.disable = bar.disable or runtime.rank > 0
+        begin, losses = time.perf_counter(), [line.validation_loss for line in history]
+        for step, batch in enumerate(bar):
+            scale = params.schedule.scale(epoch + (step + 1) / self.steps, params.epochs, losses)
+            for group in optimizer.param_groups:
+                group["lr"] = lr = params.optimizer.lr * scale
+            weight = params.loss.weight(self.known_targets[batch], params.head, self.known_weights)
+            parts = list(self._parts(batch, generator))
+            for number, part in enumerate(parts):
+                with runtime.apart(net) if number + 1 < len(parts) else nullcontext():
+                    logits = net(part.x, part.metadata)
+                    loss = params.loss.total(logits, part.targets, params.head, self.weights)
+                    # Processes average their gradients; together they are to give that of the batch's mean loss.
+                    runtime.backward(loss * (runtime.world / weight))
+                right = (_predicted(logits, params.head) == _hard(part.targets)).sum()
+                sums += torch.stack([loss.detach(), right.to(loss.dtype)])
+                latest.append((step, part.rows, loss.detach()))
+            weights += weight
+            if params.optimizer.clip:
+                runtime.clip(net, optimizer, params.optimizer.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if self.ema:
+                self.ema.update(self.net, epoch * self.steps + step)
+            if step % READ_EVERY == READ_EVERY - 1 or step + 1 == self.steps:
+                _require_finite(latest, epoch, lr)
+                latest.clear()
+                speed = (step + 1) * params.batch_size / (time.perf_counter() - begin)
+                mean = float(sums[0]) * runtime.world / weights
+                bar.set_postfix_str(f"loss {mean:.4f}, {speed:.0f} images/s", refresh=False)
+        total, correct = runtime.total(sums).tolist()
+        tested = self.ema.module if self.ema else self.net
+        found = evaluate(tested, self.validation, params, runtime, self.weights)
+        return Epoch(epoch + 1, lr, total / weights, correct / (self.steps * params.batch_size), *found)
+
+    def _parts(self, batch: Tensor, generator: torch.Generator) -> Iterator[_Batch]:
+        """This process's share of a batch, in parts that its device takes at once."""
+        params, runtime, rows = self.params, self.runtime, self.training
+        size = torch.Size([len(batch), 1, *rows.images.shape[1:]])
+        # Drawn for the whole batch: who computes which image changes nothing.
+        drawn = augment.draw(params.augment, size, generator)
+        for mine in torch.arange(len(batch))[runtime.rank :: runtime.world].split(runtime.device_batch or len(batch)):
+            chosen = batch[mine].to(rows.images.device)
+            x, targets = _input(rows.images[chosen], runtime.device), rows.targets[chosen].to(runtime.device)
+            if params.augment:
+                x = augment.augment(x, params.augment, drawn, mine).contiguous(memory_format=torch.channels_last)
+            x, targets = params.mix(x, targets, len(self.weights))
+            yield _Batch(x, rows.metadata[chosen].to(runtime.device), targets, chosen)
+
+    def _score(self, line: Epoch) -> float:
+        return -line.validation_loss if self.params.select == "loss" else line.validation_accuracy
+
+    def _select(self, state: State) -> State:
+        last = len(state.history) - 1
+        if last and self._score(state.history[last]) <= self._score(state.history[state.best]):
+            return state
+        kept = self.ema.module if self.ema else self.net
+        return State(state.history, last, {k: v.detach().cpu().clone() for k, v in kept.state_dict().items()})
+
+    def _waited_enough(self, state: State) -> bool:
+        patience = self.params.patience
+        return patience is not None and len(state.history) - 1 - state.best >= patience
+
+
 @torch.inference_mode()
-def evaluate(
-    net: nn.Module, rows: Rows, params: TrainParams, device: torch.device, weights: Tensor
-) -> tuple[float, float]:
-    """Return mean loss and accuracy over rows, in evaluation mode, without augmentation."""
+def evaluate(net: nn.Module, rows: Rows, params: TrainParams, runtime: Runtime, weights: Tensor) -> tuple[float, float]:
+    """Return mean loss and accuracy over rows, in evaluation mode, without augmentation; each process does a share."""
     net.eval()
-    parts = zip(rows.images.split(64), rows.targets.split(64), strict=True)
-    pairs = [(net(_input(images, device)), y.to(device)) for images, y in parts]
-    logits, y = torch.cat([logits for logits, _ in pairs]), torch.cat([y for _, y in pairs])
-    loss = params.loss(logits, y, params.head, weights)
-    return float(loss), float((_predicted(logits, params.head) == y).float().mean())
-
-
-def _batches(
-    rows: Rows, order: Tensor, params: TrainParams, steps: int, device: torch.device, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    # Rows that do not fill a last batch are left for another epoch's order.
-    for batch in order[: steps * params.batch_size].split(params.batch_size):
-        x = _input(rows.images[batch], device)
-        if params.augment:
-            x = augment(x, params.augment, generator).contiguous(memory_format=torch.channels_last)
-        yield x, rows.targets[batch].to(device)
+    sums = torch.zeros(2, dtype=torch.float64, device=runtime.device)  # loss, images that were right
+    mine = torch.arange(len(rows.targets), device=rows.images.device)[runtime.rank :: runtime.world]
+    for chosen in mine.split(64):
+        y = rows.targets[chosen].to(runtime.device)
+        logits = net(_input(rows.images[chosen], runtime.device), rows.metadata[chosen].to(runtime.device))
+        right = (_predicted(logits, params.head) == y).sum()
+        sums += torch.stack([params.loss.total(logits, y, params.head, weights), right.to(logits.dtype)])
+    loss, correct = runtime.total(sums).tolist()
+    return loss / params.loss.weight(rows.targets.cpu(), params.head, weights.cpu()), correct / len(rows.targets)
 
 
 def _input(images: Tensor, device: torch.device) -> Tensor:
-    """Images as the network takes them; features, which are float already, as they are."""
+    """Images as the network takes them; what the frozen part made of them, which is float already, as it is."""
     return to_unit(images, device) if images.dtype == torch.uint8 else images.to(device)
+
+
+def _placed(rows: Rows, device: torch.device) -> Rows:
+    """Rows on the device, if they take less than a quarter of what is free there."""
+    if device.type == "cpu" or rows.images.nbytes > torch.cuda.mem_get_info(device)[0] / 4:
+        return rows
+    return Rows(*(part.to(device) for part in rows))
 
 
 def _predicted(logits: Tensor, head: Head) -> Tensor:
     return logits.argmax(-1) if head == "softmax" else (logits.squeeze(-1) < 0).long()
 
 
-@torch.inference_mode()
-def _features(model: Classifier, rows: Rows, device: torch.device) -> Rows:
-    """What the head sees of each image: (N, features) float32."""
-    model.eval()
-    backbone: Any = model.backbone
-    found = []
-    for images in tqdm(rows.images.split(64), "features", unit="batch", mininterval=2):
-        x = model.normalize(to_unit(images, device))
-        found.append(backbone.forward_head(backbone.forward_features(x), pre_logits=True).cpu())
-    return Rows(torch.cat(found).clone(), rows.targets)
+def _hard(targets: Tensor) -> Tensor:
+    """Class numbers; of mixed images that of the larger share."""
+    return targets if targets.ndim == 1 else targets.argmax(-1)
 
 
-def _choose_trained(model: Classifier, params: TrainParams) -> None:
-    if params.trained == "all":
-        return
-    backbone: Any = model.backbone
-    trained = {id(parameter) for parameter in backbone.get_classifier().parameters()}
-    if isinstance(params.trained, int):
-        groups = list(group_parameters(backbone, backbone.group_matcher(coarse=False)).values())
-        # timm's last group is the head with what belongs to it; the blocks stand before it.
-        names = {name for group in groups[-1 - params.trained :] for name in group}
-        trained |= {id(parameter) for name, parameter in backbone.named_parameters() if name in names}
-    for parameter in backbone.parameters():
-        parameter.requires_grad_(id(parameter) in trained)
-
-
-def _keep_frozen_norms(net: nn.Module) -> None:
-    """Batch norms whose parameters are frozen keep their statistics too."""
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d) and not any(p.requires_grad for p in module.parameters()):
-            module.eval()
-
-
-def _select(state: State, net: nn.Module, params: TrainParams) -> State:
-    def score(line: Epoch) -> float:
-        return -line.validation_loss if params.select == "loss" else line.validation_accuracy
-
-    last = len(state.history) - 1
-    if last and score(state.history[last]) <= score(state.history[state.best]):
-        return state
-    return State(state.history, last, {k: v.detach().cpu().clone() for k, v in net.state_dict().items()})
-
-
-def _require_finite(total: float, epoch: int, step: int, x: Tensor, lr: float) -> None:
-    if total != total or abs(total) == float("inf"):
-        raise UserError(
-            f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (learning rate {lr:.3g}, inputs from "
-            f"{float(x.min()):.3g} to {float(x.max()):.3g}): lower train.optimizer.lr or add warm-up"
-        )
+def _require_finite(latest: Sequence[tuple[int, Tensor, Tensor]], epoch: int, lr: float) -> None:
+    finite = torch.stack([loss for _, _, loss in latest]).isfinite().tolist()
+    for (step, rows, _), fine in zip(latest, finite, strict=True):
+        if not fine:
+            raise UserError(
+                f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (learning rate {lr:.3g}, training rows "
+                f"{rows.tolist()}): lower train.optimizer.lr, add warm-up, or set train.optimizer.clip"
+            )
 
 
 def _seed(seed: int, purpose: str, epoch: int) -> int:
@@ -226,30 +289,6 @@ def _seed(seed: int, purpose: str, epoch: int) -> int:
     return int.from_bytes(digest[:7], "big")
 
 
-def _save(scratch: Path, state: State, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    draft = scratch.with_suffix(".partial")
-    content = {
-        "history": [tuple(line) for line in state.history],
-        "best": state.best,
-        "best_weights": state.best_weights,
-        "net": net.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    torch.save(content, draft)
-    draft.replace(scratch)
-
-
-def _resume(scratch: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    if not scratch.exists():
-        return State([], 0, {})
-    try:
-        saved = torch.load(scratch, map_location="cpu", weights_only=True)
-        state = State([Epoch(*line) for line in saved["history"]], saved["best"], saved["best_weights"])
-        net.load_state_dict(saved["net"])
-        optimizer.load_state_dict(saved["optimizer"])
-    except Exception as error:  # a damaged scratch file may fail in any way
-        log.warning("%s cannot be read (%s): training starts anew", scratch, error)
-        return State([], 0, {})
-    log.info("going on after epoch %d of an interrupted run", len(state.history))
-    return state
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
