@@ -2,6 +2,7 @@
 
 DEVICE `cpu` or `cuda` (default: a GPU if there is one)
 THREADS CPU threads (default: all cores)
+CPU_LEVEL `avx2`: the same instructions on every x86-64 CPU since 2013, and so the same bytes from newer and older ones
 DEVICE_BATCH images that a device takes at once; larger batches are gathered from several (default: the whole batch)
 DEVICES, NODES processes of each machine and machines that train together, one GPU each (default: 1);
     torchrun and SLURM say so themselves, else NODE_RANK, MASTER_ADDR and MASTER_PORT go with NODES
@@ -22,6 +23,10 @@ from brain_tumor.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# What torch's own kernels, oneDNN and MKL may use. They look when they first compute: before any function here runs.
+CPU_LEVELS = {"avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}}
+os.environ.update(CPU_LEVELS.get(os.environ.get("CPU_LEVEL", ""), {}))
+
 
 def start() -> torch.device:
     """Set torch up and return the device. Deterministic algorithms are on, and TF32 is off."""
@@ -32,6 +37,9 @@ def start() -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     if threads := _number("THREADS", 0):
         torch.set_num_threads(threads)
+    level = os.environ.get("CPU_LEVEL")
+    if level and level not in CPU_LEVELS:
+        raise UserError(f"CPU_LEVEL={level}: it may be {' or '.join(CPU_LEVELS)}")
     wanted = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted not in ("cpu", "cuda"):
         raise UserError(f"DEVICE={wanted}: it may be cpu or cuda")
@@ -40,7 +48,8 @@ def start() -> torch.device:
     device = torch.device(wanted)
     if device.type == "cpu":
         _keep_freed_memory()
-        log.info("computing on the CPU, %d threads", torch.get_num_threads())
+        words = "computing on the CPU, %d threads, %s"
+        log.info(words, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())
     else:
         log.info("computing on %s", torch.cuda.get_device_name(device))
     return device
