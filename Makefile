@@ -29,6 +29,7 @@ lint: .venv/complete
 bench: .venv/complete
 	PYTHONPATH=src python benchmarks/bench_audit.py $(ARCHIVE) --most $(MOST)
 	PYTHONPATH=src python benchmarks/bench_raw.py $(ARCHIVE)
+	PYTHONPATH=src python benchmarks/bench_train.py
 
 # Mutated files against every reader of untrusted input.
 fuzz: .venv/complete

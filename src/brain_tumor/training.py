@@ -207,7 +207,7 @@ class _Run:
         total, correct = runtime.total(sums).tolist()
         tested = self.ema.module if self.ema else self.net
         found = evaluate(tested, self.validation, params, runtime, self.weights)
-        return Epoch(epoch + 1, lr, total / weights, correct / (self.steps * params.batch_size), *found)
+        return Epoch(epoch + 1, lr, total / weights, correct / sum(map(len, batches)), *found)
 
     def _parts(self, batch: Tensor, generator: torch.Generator) -> Iterator[_Batch]:
         """This process's share of a batch, in parts that its device takes at once."""
