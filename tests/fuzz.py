@@ -12,14 +12,14 @@ import time
 import traceback
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from heads import head, png
 from PIL import Image
-from test_figshare import SLICES
+from test_figshare import SLICES, zipped
 from test_own import RAMP, body, dicom, nifti
 from test_regions import CONTENT, DISK, SQUARE, via
 from test_roboflow import annotations
@@ -95,14 +95,6 @@ def _picture(kind: str, mode: str = "L", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def _archive(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as made:
-        for name, content in files.items():
-            made.writestr(name, content)
-    return buffer.getvalue()
-
-
 TABLE = b"path,label,split,mask\na/1.png,x,train,a/2.png\na/2.png,y,test,\n"
 PAIR = {"a/1.png": png(head(1)), "a/2.png": png(head(2))}
 SEEDS = {
@@ -119,8 +111,8 @@ SEEDS = {
     "clinical.dcm": dicom(RAMP, RescaleSlope=2, RescaleIntercept=1, WindowCenter=200, WindowWidth=400),
     "clinical.nii": nifti(body()),
     "clinical.nii.gz": nifti(body(), zipped=True),
-    "zip.deflated": _archive(PAIR),
-    "zip.stored": _archive(PAIR, zipfile.ZIP_STORED),
+    "zip.deflated": zipped(PAIR),
+    "zip.stored": zipped(PAIR, zipfile.ZIP_STORED),
     "table.csv": TABLE,
     "matlab.mat": SLICES[1],
     "coco.json": json.dumps(annotations({"a.jpg": [(1, [1, 2, 3, 4])], "b.jpg": []})).encode(),
@@ -162,7 +154,7 @@ def _table(content: bytes, name: str, folder: Path) -> None:
 
 
 def _matlab(content: bytes, name: str, folder: Path) -> None:
-    (folder / "m.zip").write_bytes(_archive({"1.mat": content}))
+    (folder / "m.zip").write_bytes(zipped({"1.mat": content}))
     with ExitStack() as stack:
         open_archives([folder / "m.zip"], stack)[1].read()
 
