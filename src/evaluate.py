@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from brain_tumor import plots, runtime
+from brain_tumor.calibration import to_probabilities
 from brain_tumor.classifier import load, predict_logits
 from brain_tumor.leakage import LEAKS
 from brain_tumor.metadata import encode
@@ -32,7 +33,7 @@ def main(name: str) -> None:
     model, card = load(Path("models") / name, device)
     metadata = encode(rows, card.metadata)
     logits = predict_logits(model, torch.from_numpy(images[rows["row"].to_numpy()]), device, metadata)
-    probabilities = model.probabilities(logits.double()).numpy()
+    probabilities = to_probabilities(logits.double(), card.head).numpy()
 
     truth = np.array([card.classes.index(label) for label in rows["label"]], np.int64)
     leak = rows["leak"].to_numpy(str)

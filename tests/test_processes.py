@@ -127,7 +127,7 @@ def test_two_nodes_train_together(prepared: Path, alone: Path, tmp_path: Path) -
 
 def test_a_process_that_fails_ends_all(prepared: Path, tmp_path: Path) -> None:
     folder = copy(prepared, tmp_path)
-    script = folder / "src/train.py"
+    script = folder / "src/brain_tumor/fitting.py"
     failing = script.read_text().replace("    state = train(", "    assert run.rank == 0\n    state = train(")
     assert failing != script.read_text()
     script.write_text(failing)

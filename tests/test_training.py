@@ -14,14 +14,17 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from brain_tumor import resuming, training
+from brain_tumor.calibration import to_probabilities
 from brain_tumor.classifier import Classifier, ModelCard, load, predict_logits, save, to_unit
 from brain_tumor.enhance import EnhanceParams
 from brain_tumor.errors import UserError
 from brain_tumor.metadata import encode, learn
 from brain_tumor.optimization import Loss, Mix, OptimizerParams, Schedule
 from brain_tumor.resuming import State
+from brain_tumor.rows import Rows
 from brain_tumor.runtime import Runtime
-from brain_tumor.training import Rows, TrainParams, train
+from brain_tumor.training import TrainParams, train
+from brain_tumor.validation import evaluate
 
 CPU = torch.device("cpu")
 ONE = Runtime(Fabric(accelerator="cpu", devices=1))
@@ -132,7 +135,7 @@ def test_it_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     state = train(net, rows(96), rows(9, seed=1), EVEN, params(epochs=4), ONE, tmp_path / "s.pt")
     losses = [line.validation_loss for line in state.history]
     assert state.best == losses.index(min(losses))
-    found = training.evaluate(net, rows(9, seed=1), params(), ONE, torch.ones(3))
+    found = evaluate(net, rows(9, seed=1), params().loss, "softmax", ONE, torch.ones(3))
     assert found[0] == pytest.approx(min(losses), rel=1e-5)
     assert found[1] > 0.6
 
@@ -174,7 +177,7 @@ def test_one_logit_is_for_the_first_class(tmp_path: Path) -> None:
     train(
         net, data, data, [0.5, 2.0], params(head="sigmoid", epochs=12, loss={"balance": True}), ONE, tmp_path / "s.pt"
     )
-    probabilities = net.probabilities(predict_logits(net, data.images, CPU))
+    probabilities = to_probabilities(predict_logits(net, data.images, CPU), net.head)
     assert probabilities.shape == (16, 2)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(16))
     assert (probabilities.argmax(1) == data.targets).float().mean() > 0.9
@@ -276,7 +279,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(tmp_path: Path) -> Non
     averaged, state = fit(tmp_path / "a.pt", ema=0.9, epochs=4)
     plain, _ = fit(tmp_path / "b.pt", epochs=4)
     assert not same(averaged, plain)
-    found = training.evaluate(averaged, rows(9, seed=1), params(), ONE, torch.ones(3))
+    found = evaluate(averaged, rows(9, seed=1), params().loss, "softmax", ONE, torch.ones(3))
     assert found[0] == pytest.approx(state.history[state.best].validation_loss, rel=1e-5)
 
 

@@ -2,9 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import pandas as pd
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -12,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from timm import create_model
 from torch import Tensor, nn
 
+from brain_tumor.calibration import Calibration, Head
 from brain_tumor.enhance import EnhanceParams
 from brain_tumor.errors import UserError
-from brain_tumor.metadata import Column, encode
+from brain_tumor.metadata import Beside, Column
 from brain_tumor.params import Block
 
-Head = Literal["softmax", "sigmoid"]
-METADATA = "metadata.weight"
+METADATA = "metadata."
 
 
 class ModelCard(Block):
@@ -29,6 +28,7 @@ class ModelCard(Block):
         head: `softmax` has a logit a class; `sigmoid` one logit, for the first class.
         mean, std: of the backbone, by color channel, on values 0 to 1.
         metadata: clinical columns that the model takes beside the image.
+        calibration: what the validation rows said of its probabilities.
         data: fingerprint of the training data; code: fingerprint of the training code.
     """
 
@@ -43,6 +43,7 @@ class ModelCard(Block):
     pretrained: str
     enhance: EnhanceParams
     metadata: tuple[Column, ...] = ()
+    calibration: Calibration = Calibration()
     data: str
     code: dict[str, str]
     versions: dict[str, str]
@@ -52,9 +53,7 @@ class Classifier(nn.Module):
     """A timm backbone behind its own normalization.
 
     Gray input goes through timm's one-channel adaption of the stem where the normalization is the same for
-    every channel, which is exact; else the gray channel is repeated three times. Clinical metadata stand beside
-    the image's features before the head: a linear layer of their own, added to the logits, is the same as one
-    over both.
+    every channel, which is exact; else the gray channel is repeated three times.
     """
 
     def __init__(self, card: ModelCard, weights: Path | None = None) -> None:
@@ -78,12 +77,7 @@ class Classifier(nn.Module):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
         self.backbone = backbone
-        width = sum(column.width for column in card.metadata)
-        self.metadata = nn.Linear(width, num_logits, bias=False) if width else None
-        if self.metadata is not None:
-            nn.init.zeros_(self.metadata.weight)
-        unknown = encode(pd.DataFrame(index=[0]), card.metadata)
-        self.register_buffer("unknown", unknown, persistent=False)
+        self.metadata = Beside(card.metadata, num_logits)
         self.register_buffer("mean", torch.tensor(card.mean[:channels]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.std[:channels]).view(1, -1, 1, 1), persistent=False)
 
@@ -92,24 +86,10 @@ class Classifier(nn.Module):
         normalized: Tensor = (x - self.get_buffer("mean")) / self.get_buffer("std")
         return normalized
 
-    def add_metadata(self, logits: Tensor, metadata: Tensor | None) -> Tensor:
-        """Add what (N, M) metadata say; without any, all of them count as missing."""
-        if self.metadata is None:
-            return logits
-        known = self.get_buffer("unknown") if metadata is None else metadata
-        result: Tensor = logits + self.metadata(known)
-        return result
-
     def forward(self, x: Tensor, metadata: Tensor | None = None) -> Tensor:
         """(N, 1, H, W) gray values, 0 to 1 → (N, classes) logits, or (N, 1) with the sigmoid head."""
-        return self.add_metadata(self.backbone(self.normalize(x)), metadata)
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits → (N, classes) probabilities."""
-        if self.head == "softmax":
-            return logits.softmax(-1)
-        first = logits.sigmoid()
-        return torch.cat([first, (-logits).sigmoid()], -1)
+        result: Tensor = self.metadata(self.backbone(self.normalize(x)), metadata)
+        return result
 
     def scores(self, logits: Tensor) -> Tensor:
         """Logits → (N, classes) class scores before softmax or sigmoid, for explanations."""
@@ -125,8 +105,7 @@ def to_unit(images: Tensor, device: torch.device) -> Tensor:
 def save(folder: Path, model: Classifier, card: ModelCard) -> None:
     """Write model.safetensors and model.json into an existing folder."""
     state = {name: tensor.contiguous().cpu() for name, tensor in model.backbone.state_dict().items()}
-    if model.metadata is not None:
-        state[METADATA] = model.metadata.weight.detach().cpu()
+    state |= {f"{METADATA}{name}": tensor.cpu() for name, tensor in model.metadata.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
     (folder / "model.json").write_text(text + "\n", encoding="utf-8")
@@ -142,8 +121,8 @@ def load(folder: Path, device: torch.device) -> tuple[Classifier, ModelCard]:
         card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
         model = Classifier(card)
         state = load_file(folder / "model.safetensors")
-        if model.metadata is not None:
-            model.metadata.load_state_dict({"weight": state.pop(METADATA)})
+        names = [name for name in state if name.startswith(METADATA)]
+        model.metadata.load_state_dict({name.removeprefix(METADATA): state.pop(name) for name in names})
         model.backbone.load_state_dict(state)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder} is missing: {folder} is no trained model") from None
@@ -161,6 +140,6 @@ def predict_logits(
 ) -> Tensor:
     """(N, H, W) uint8 and perhaps (N, M) metadata → (N, logits) float32 on the CPU, in evaluation mode."""
     model.eval()
-    known = metadata if metadata is not None else model.get_buffer("unknown").expand(len(images), -1)
+    known = metadata if metadata is not None else model.metadata.unknown.expand(len(images), -1)
     pairs = zip(images.split(batch_size), known.split(batch_size), strict=True)
     return torch.cat([model(to_unit(x, device), m.to(device)).float().cpu() for x, m in pairs])

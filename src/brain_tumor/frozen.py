@@ -55,8 +55,8 @@ class Shortened(nn.Module):
 
     def forward(self, x: Tensor, metadata: Tensor) -> Tensor:
         """Outputs of the frozen part and (N, M) metadata → logits."""
-        logits: Tensor = self.end(x)
-        return logits if self.metadata is None else logits + self.metadata(metadata)
+        logits: Tensor = self.metadata(self.end(x), metadata)
+        return logits
 
 
 class Cut(NamedTuple):

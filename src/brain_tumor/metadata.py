@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from brain_tumor.errors import UserError
 from brain_tumor.params import Block
@@ -69,3 +69,24 @@ def encode(rows: pd.DataFrame, columns: Sequence[Column]) -> Tensor:
     nothing = pd.Series("", rows.index, dtype=str)
     parts = [column.encode(rows.get(column.name, nothing).tolist()) for column in columns]
     return torch.cat([torch.zeros(len(rows), 0), *parts], 1)
+
+
+class Beside(nn.Module):
+    """Clinical metadata beside the image's features before the head: a layer of their own, added to the logits.
+
+    That is the same as one layer over both. Without columns the logits pass as they are.
+    """
+
+    unknown: Tensor
+
+    def __init__(self, columns: Sequence[Column], num_logits: int) -> None:
+        super().__init__()
+        self.register_buffer("unknown", encode(pd.DataFrame(index=[0]), columns), persistent=False)
+        width = self.unknown.shape[1]
+        self.weight = nn.Parameter(torch.zeros(num_logits, width)) if width else None
+
+    def forward(self, logits: Tensor, metadata: Tensor | None) -> Tensor:
+        """Add what (N, M) metadata say; without any, all of them count as missing."""
+        if self.weight is None:
+            return logits
+        return logits + nn.functional.linear(self.unknown if metadata is None else metadata, self.weight)

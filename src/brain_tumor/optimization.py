@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 from torchvision.transforms import v2
 
-from brain_tumor.classifier import Head
+from brain_tumor.calibration import Head
 from brain_tumor.params import Block
 
 

@@ -89,8 +89,10 @@ class Runtime:
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over all processes."""
-        summed: Any = self._fabric.all_reduce(values, reduce_op="sum")
-        return summed if self.world > 1 else values
+        if self.world == 1:
+            return values
+        summed: Tensor = self._fabric.all_reduce(values, reduce_op="sum")  # type: ignore[assignment]
+        return summed
 
     def of_first(self, value: Any) -> Any:
         """What rank 0 has, in every process."""

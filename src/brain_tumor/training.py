@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -17,16 +18,20 @@ from tqdm import tqdm
 
 from brain_tumor import augment, resuming
 from brain_tumor.augment import Augmentation
-from brain_tumor.classifier import Classifier, Head, to_unit
+from brain_tumor.calibration import Head
+from brain_tumor.classifier import Classifier
 from brain_tumor.errors import UserError
 from brain_tumor.frozen import Shortened, Trained, choose_trained, compute, cut, train_mode
 from brain_tumor.metadata import Name
 from brain_tumor.optimization import Loss, Mix, OptimizerParams, Schedule
 from brain_tumor.params import Block
 from brain_tumor.resuming import Epoch, State
+from brain_tumor.rows import Rows
 from brain_tumor.runtime import Runtime
+from brain_tumor.validation import evaluate, predicted, to_input
 
 log = logging.getLogger(__name__)
+SAVE_SHARE = 0.03  # of the time of training that may go into keeping its state
 READ_EVERY = 10  # steps between two looks at the loss, which wait for the device
 
 
@@ -62,14 +67,6 @@ class TrainParams(Block):
     seed: int
 
 
-class Rows(NamedTuple):
-    """Images (N, H, W) uint8, or what the frozen part made of them; class numbers (N,) int64; metadata (N, M)."""
-
-    images: Tensor
-    targets: Tensor
-    metadata: Tensor
-
-
 class _Batch(NamedTuple):
     """A part of a batch on its device: network input, metadata, targets, and their rows."""
 
@@ -91,7 +88,7 @@ def train(
     """Train `model` in place; it ends with the weights of the selected epoch.
 
     Every random draw of an epoch comes from the seed and the epoch's number, so that a run resumed from
-    `scratch` (a file rewritten after every epoch) gives the same bytes as an undisturbed one.
+    `scratch` (a file rewritten between epochs, as often as costs little) gives the same bytes as an undisturbed one.
 
     Raises:
         UserError: a loss that is not finite, not enough memory, or parameters that contradict each other.
@@ -150,6 +147,7 @@ class _Run:
         parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer} | ({"ema": self.ema} if self.ema else {})
         state = resuming.restore(self.runtime.of_first(resuming.load(scratch)), parts)
         self.prepared = self.runtime.prepare(self.net, self.optimizer, self.params.compile)
+        saved_at, cost = -math.inf, 0.0
         while len(state.history) < self.params.epochs and not self._waited_enough(state):
             line = self._epoch(state.history)
             state.history.append(line)
@@ -157,7 +155,12 @@ class _Run:
             if self.runtime.rank == 0:
                 words = "epoch %d: loss %.4f, validation loss %.4f, accuracy %.4f"
                 log.info(words, line.epoch, line.train_loss, line.validation_loss, line.validation_accuracy)
-                resuming.save(scratch, state, parts)
+                begin = time.monotonic()
+                # Short epochs of a large model are not worth a file of their own, each.
+                if cost <= SAVE_SHARE * (begin - saved_at):
+                    resuming.save(scratch, state, parts)
+                    saved_at = time.monotonic()
+                    cost = saved_at - begin
         return state
 
     def _epoch(self, history: Sequence[Epoch]) -> Epoch:
@@ -188,7 +191,7 @@ class _Run:
                     loss = params.loss.total(logits, part.targets, params.head, self.weights)
                     # Processes average their gradients; together they are to give that of the batch's mean loss.
                     runtime.backward(loss * (runtime.world / weight))
-                right = (_predicted(logits, params.head) == _hard(part.targets)).sum()
+                right = (predicted(logits, params.head) == _hard(part.targets)).sum()
                 sums += torch.stack([loss.detach(), right.to(loss.dtype)])
                 latest.append((step, part.rows, loss.detach()))
             weights += weight
@@ -206,7 +209,7 @@ class _Run:
                 bar.set_postfix_str(f"loss {mean:.4f}, {speed:.0f} images/s", refresh=False)
         total, correct = runtime.total(sums).tolist()
         tested = self.ema.module if self.ema else self.net
-        found = evaluate(tested, self.validation, params, runtime, self.weights)
+        found = evaluate(tested, self.validation, params.loss, params.head, runtime, self.weights)
         return Epoch(epoch + 1, lr, total / weights, correct / sum(map(len, batches)), *found)
 
     def _parts(self, batch: Tensor, generator: torch.Generator) -> Iterator[_Batch]:
@@ -217,7 +220,7 @@ class _Run:
         drawn = augment.draw(params.augment, size, generator)
         for mine in torch.arange(len(batch))[runtime.rank :: runtime.world].split(runtime.device_batch or len(batch)):
             chosen = batch[mine].to(rows.images.device)
-            x, targets = _input(rows.images[chosen], runtime.device), rows.targets[chosen].to(runtime.device)
+            x, targets = to_input(rows.images[chosen], runtime.device), rows.targets[chosen].to(runtime.device)
             if params.augment:
                 x = augment.augment(x, params.augment, drawn, mine).contiguous(memory_format=torch.channels_last)
             x, targets = params.mix(x, targets, len(self.weights))
@@ -238,35 +241,11 @@ class _Run:
         return patience is not None and len(state.history) - 1 - state.best >= patience
 
 
-@torch.inference_mode()
-def evaluate(net: nn.Module, rows: Rows, params: TrainParams, runtime: Runtime, weights: Tensor) -> tuple[float, float]:
-    """Return mean loss and accuracy over rows, in evaluation mode, without augmentation; each process does a share."""
-    net.eval()
-    sums = torch.zeros(2, dtype=torch.float64, device=runtime.device)  # loss, images that were right
-    mine = torch.arange(len(rows.targets), device=rows.images.device)[runtime.rank :: runtime.world]
-    for chosen in mine.split(64):
-        y = rows.targets[chosen].to(runtime.device)
-        logits = net(_input(rows.images[chosen], runtime.device), rows.metadata[chosen].to(runtime.device))
-        right = (_predicted(logits, params.head) == y).sum()
-        sums += torch.stack([params.loss.total(logits, y, params.head, weights), right.to(logits.dtype)])
-    loss, correct = runtime.total(sums).tolist()
-    return loss / params.loss.weight(rows.targets.cpu(), params.head, weights.cpu()), correct / len(rows.targets)
-
-
-def _input(images: Tensor, device: torch.device) -> Tensor:
-    """Images as the network takes them; what the frozen part made of them, which is float already, as it is."""
-    return to_unit(images, device) if images.dtype == torch.uint8 else images.to(device)
-
-
 def _placed(rows: Rows, device: torch.device) -> Rows:
     """Rows on the device, if they take less than a quarter of what is free there."""
     if device.type == "cpu" or rows.images.nbytes > torch.cuda.mem_get_info(device)[0] / 4:
         return rows
     return Rows(*(part.to(device) for part in rows))
-
-
-def _predicted(logits: Tensor, head: Head) -> Tensor:
-    return logits.argmax(-1) if head == "softmax" else (logits.squeeze(-1) < 0).long()
 
 
 def _hard(targets: Tensor) -> Tensor:

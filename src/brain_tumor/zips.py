@@ -151,12 +151,12 @@ def by_layout(files: Files, layout: Layout) -> Iterator[RawImage]:
 
 
 def _fitting(files: Files, layout: Layout) -> Iterator[RawImage]:
-    pattern = layout.pattern()
-    chosen = [(name, match.groupdict()) for name in files.names() if (match := pattern.fullmatch(name))]
+    pattern, names = layout.pattern(), files.names()
+    chosen = [(name, match.groupdict()) for name in names if (match := pattern.fullmatch(name))]
     if not chosen:
-        some = ", ".join(files.names()[:3])
+        some = ", ".join(names[:3])
         raise UserError(f"{files.place} holds no file of the form {layout.path} (it has {some}, …)")
-    if others := sorted({*files.names()} - {name for name, _ in chosen} - {layout.drawn}):
+    if others := sorted({*names} - {name for name, _ in chosen} - {layout.drawn}):
         words = "%s: %d files are left out, as they do not fit %s (%s, …)"
         log.info(words, files.place.name, len(others), layout.path, others[0])
     for name, groups in progress(chosen, f"reading {files.place.name}", len(chosen), "file"):
