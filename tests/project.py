@@ -46,6 +46,11 @@ class Project:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    @staticmethod
+    def shipped() -> Any:
+        """params.yaml as the repository has it."""
+        return yaml.load(ROOT / "params.yaml")
+
     def params(self) -> Any:
         return yaml.load(self.root / "params.yaml")
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm import create_model
+from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from brain_tumor.calibration import Calibration, Head
@@ -65,7 +66,7 @@ class Classifier(nn.Module):
         channels = 1 if len(set(card.mean)) == len(set(card.std)) == 1 else 3
         num_logits = len(card.classes) if self.head == "softmax" else 1
         options: dict[str, Any] = {}
-        if card.architecture.startswith(("vit_", "deit", "beit")):
+        if getattr(get_pretrained_cfg(card.architecture), "fixed_input_size", False):
             options["img_size"] = card.enhance.size
         if weights is not None:
             # timm adapts stem and head of a local file as it does with its own downloads.
