@@ -7,28 +7,54 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.params import read
-from brain_tumor.report import audit_table, results_table
+from brain_tumor.report import audit_table, claims_table, results_table
+from brain_tumor.results import Figure, Results
 from stage import PARAMS
 
 
 def results(root: Path) -> str:
     """The table over all recipes that have been evaluated, in the order of params.yaml."""
+    return results_table([row for row in _recipes(root) if row["results"]])
+
+
+def claims(root: Path) -> str:
+    """What authors claimed, beside what we find."""
+    return claims_table([row for row in _recipes(root) if row["published"]])
+
+
+def _recipes(root: Path) -> list[dict[str, Any]]:
+    """What is known of each recipe."""
     rows = []
-    for recipe in read(root / PARAMS, "recipes", dict[str, Any]):
-        path = root / f"metrics/{recipe}/test.json"
-        if path.exists():
-            block = read(root / PARAMS, f"recipes.{recipe}", dict[str, Any])
-            dataset, backbone = block["dataset"], block["backbone"]
-            rows.append(
-                {
-                    "recipe": recipe,
-                    "dataset": dataset,
-                    "generated": read(root / PARAMS, f"datasets.{dataset}.about.generated", bool),
-                    "architecture": read(root / PARAMS, f"backbones.{backbone}.architecture", str),
-                    **json.loads(path.read_text()),
-                }
-            )
-    return results_table(rows)
+    for name, block in read(root / PARAMS, "recipes", dict[str, Any]).items():
+        figures, published = root / f"metrics/{name}/figures.csv", block.get("published")
+        found = Results.read(figures) if figures.exists() else None
+        same = None
+        if published and found:
+            subset = {"test": "published"}.get(published["protocol"], f"{published['protocol']} rows")
+            same = found.get("accuracy", subset)
+        if published and published["protocol"] == "selected on test":
+            same = _figure(root / f"metrics/{name}/protocol.json")
+        rows.append(
+            {
+                "name": name,
+                "dataset": block["dataset"],
+                "generated": read(root / PARAMS, f"datasets.{block['dataset']}.about.generated", bool),
+                "architecture": read(root / PARAMS, f"backbones.{block['backbone']}.architecture", str),
+                "published": published,
+                "results": found,
+                "same": same,
+                "crossval": _figure(root / f"metrics/{name}/crossval.json"),
+            }
+        )
+    return rows
+
+
+def _figure(path: Path) -> Figure | None:
+    """The accuracy that a study found."""
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    return Figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"], found["n"])
 
 
 def audits(root: Path) -> str:
@@ -43,7 +69,7 @@ def audits(root: Path) -> str:
     return audit_table({title[k]: v for k, v in counts.items()}, {title[k]: v for k, v in rates.items()})
 
 
-SECTIONS: dict[str, Callable[[Path], str]] = {"results": results, "audit": audits}
+SECTIONS: dict[str, Callable[[Path], str]] = {"claims": claims, "results": results, "audit": audits}
 
 
 def section(text: str, name: str) -> tuple[str, str, str]:

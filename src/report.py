@@ -1,5 +1,6 @@
 """Write the report of a recipe."""
 
+import csv
 import json
 import logging
 import subprocess
@@ -11,9 +12,11 @@ from typing import Any
 import pandas as pd
 
 from brain_tumor import plots
+from brain_tumor.leakage import LEAKS
 from brain_tumor.outputs import staged, write_json
 from brain_tumor.params import read
-from brain_tumor.report import recipe_page
+from brain_tumor.report import best_baseline, recipe_page
+from brain_tumor.results import Results
 from stage import PARAMS, run
 
 log = logging.getLogger(__name__)
@@ -25,33 +28,43 @@ def main(name: str) -> None:
     dataset = block["dataset"]
     about = read(PARAMS, f"datasets.{dataset}.about", dict[str, Any])
     card = json.loads(Path(f"models/{name}/model.json").read_text())
-    metrics = {key: json.loads(Path(f"metrics/{name}/{key}.json").read_text()) for key in ("split", "train", "test")}
+    metrics = {key: json.loads(Path(f"metrics/{name}/{key}.json").read_text()) for key in ("split", "train")}
     metrics["audit"] = json.loads(Path(f"metrics/{dataset}/audit.json").read_text())
+    results = Results.read(Path(f"metrics/{name}/figures.csv"))
+    suspects = list(csv.DictReader(Path(f"plots/{name}/suspects.csv").read_text(encoding="utf-8").splitlines()))
     sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
     pictures = {sheet: Path(f"plots/{name}/sheets/{sheet}.png").read_bytes() for sheet in sheets}
+    pictures |= {path.stem: path.read_bytes() for path in sorted(Path(f"plots/{name}/charts").glob("*.png"))}
     pictures["audit"] = Path(f"plots/{dataset}/audit.png").read_bytes()
-    pictures |= {key: Path(f"plots/{name}/{key}.png").read_bytes() for key in ("enhance", "confusion")}
-    curves = BytesIO()
+    pictures["enhance"] = Path(f"plots/{name}/enhance.png").read_bytes()
+    curves, leaks = BytesIO(), BytesIO()
     selected = metrics["train"]["selected_epoch"]
     plots.learning_curves(curves, pd.read_csv(f"plots/{name}/curves.csv"), selected, f"{name}: learning curves")
-    pictures["curves"] = curves.getvalue()
-    leaks = BytesIO()
-    plots.leak_chart(leaks, metrics["test"]["by_leak"], f"{name}: {metrics['test']['published']['n']:,} test images")
-    pictures["leaks"] = leaks.getvalue()
+    kinds = {"none": "clean"} | {kind: f"leak: {kind}" for kind in LEAKS}
+    by_leak = {kind: found for kind, subset in kinds.items() if (found := results.get("accuracy", subset))}
+    plots.leak_chart(leaks, by_leak, f"{name}: {results.n():,} test images")
+    pictures |= {"curves": curves.getvalue(), "leaks": leaks.getvalue()}
     commit = last_commit(f"src/{file}" for file in card["code"])
     summary = {
         "recipe": name,
         "dataset": dataset,
         "generated": about["generated"],
         "architecture": card["architecture"],
-        **metrics["test"],
+        "published": _shown(results, "published"),
+        "clean": _shown(results, "clean"),
+        "baseline": best_baseline(results),
     }
     with staged(f"reports/{name}") as (folder,):
         folder.mkdir()
-        page = recipe_page(name, block, about, card, metrics, pictures, sheets, commit)
+        page = recipe_page(name, block, about, card, metrics, results, suspects, pictures, sheets, commit)
         (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
         write_json(folder / "summary.json", summary)
     log.info("the report is reports/%s/report.html", name)
+
+
+def _shown(results: Results, subset: str) -> dict[str, Any]:
+    found = {name: results.get(name, subset) for name in ("accuracy", "macro_f1")}
+    return {"n": results.n(subset)} | {name: list(figure[:3]) for name, figure in found.items() if figure}
 
 
 def last_commit(paths: Iterable[str]) -> str:

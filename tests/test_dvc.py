@@ -11,6 +11,7 @@ from brain_tumor.datasets import KINDS
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
+PLOTS = ("confusion", "curves", "roc", "pr", "reliability", "coverage")
 SOURCE_OF_KIND = "src/brain_tumor/sources/${item.source.kind}"
 
 
@@ -103,5 +104,5 @@ def test_plots_and_artifacts_in_dvc_yaml_belong_to_recipes() -> None:
     top = load("dvc.yaml")
     plots = {next(iter(plot)) for plot in top["plots"]}
     assert set(top["artifacts"]) <= set(load("params.yaml")["recipes"])
-    assert plots == {f"{kind}-{name}" for name in top["artifacts"] for kind in ("confusion", "curves")}
+    assert plots == {f"{kind}-{name}" for name in top["artifacts"] for kind in PLOTS}
     assert all(artifact["path"] == f"models/{name}" for name, artifact in top["artifacts"].items())

@@ -1,5 +1,7 @@
 """Figures of merit against scikit-learn and SciPy, on random cases with ties, missing classes and single rows."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,18 +10,18 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-from brain_tumor.metrics import EvaluateParams, auroc, by_class, confusion, measure, overall, resample, wilson
+from brain_tumor.metrics import BINS, bins, calibration_error, figures, wilson
 
-PARAMS = EvaluateParams(rounds=100, seed=0)
 CLASSES = ("a", "b", "c")
+Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cases(draw: st.DrawFn, size: int = 3) -> Case:
     """Truth, probabilities with ties (a few levels only), and whole-number weights, at least one of them positive."""
     n = draw(st.integers(1, 25))
-    truth = np.array(draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)), np.int64)
-    levels = draw(st.lists(st.tuples(*[st.integers(1, 4)] * 3), min_size=n, max_size=n))
+    truth = np.array(draw(st.lists(st.integers(0, size - 1), min_size=n, max_size=n)), np.int64)
+    levels = draw(st.lists(st.tuples(*[st.integers(1, 4)] * size), min_size=n, max_size=n))
     raw = np.array(levels, float)
     weights = np.array(draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)), float)
     weights[0] += 1
@@ -27,99 +29,99 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(cases())
-def test_figures_equal_those_of_scikit_learn(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+def test_figures_equal_those_of_scikit_learn(case: Case) -> None:
     truth, probabilities, weights = case
     predicted = probabilities.argmax(1)
-    tables = confusion(truth, predicted, weights[None], 3)
-    areas = auroc(truth, probabilities, weights[None])
-    found = {name: values[0] for name, values in overall(tables, areas).items()}
+    found = figures(truth, probabilities, weights[None])
     there = np.unique(truth[weights > 0])
     kept = weights > 0
     options = {"labels": list(there), "sample_weight": weights, "zero_division": 0}
+    every = {"labels": [0, 1, 2], "sample_weight": weights}
     expected = {
         "accuracy": sk.accuracy_score(truth, predicted, sample_weight=weights),
         "balanced_accuracy": sk.recall_score(truth, predicted, average="macro", **options),
+        "macro_precision": sk.precision_score(truth, predicted, average="macro", **options),
         "macro_f1": sk.f1_score(truth, predicted, average="macro", **options),
         "weighted_f1": sk.f1_score(truth, predicted, average="weighted", **options),
+        "brier": sk.brier_score_loss(truth, probabilities, **every),
+        "log_loss": sk.log_loss(truth, probabilities, **every),
     }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected["mcc"] = sk.matthews_corrcoef(truth, predicted, sample_weight=weights)
+        expected["kappa"] = sk.cohen_kappa_score(truth, predicted, labels=[0, 1, 2], sample_weight=weights)
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-9), name
-    precision, recall, f1 = (values[0] for values in by_class(tables))
+        assert found.overall[name][0] == pytest.approx(value, abs=1e-9, nan_ok=True), name
+    each = {name: values[0] for name, values in found.by_class.items()}
     options["labels"] = [0, 1, 2]
-    np.testing.assert_allclose(precision, sk.precision_score(truth, predicted, average=None, **options), atol=1e-9)
-    np.testing.assert_allclose(recall[there], sk.recall_score(truth, predicted, average=None, **options)[there])
-    np.testing.assert_allclose(f1, sk.f1_score(truth, predicted, average=None, **options), atol=1e-9)
+    for name, score in (("precision", sk.precision_score), ("f1", sk.f1_score)):
+        np.testing.assert_allclose(each[name], score(truth, predicted, average=None, **options), atol=1e-9)
+    recall = sk.recall_score(truth, predicted, average=None, **options)
+    np.testing.assert_allclose(each["recall"][there], recall[there], atol=1e-9)
     for k in range(3):
-        if 0 < (truth[kept] == k).sum() < kept.sum():
-            area = sk.roc_auc_score(truth == k, probabilities[:, k], sample_weight=weights)
-            assert areas[0, k] == pytest.approx(area, abs=1e-9)
+        positive = truth == k
+        if 0 < positive[kept].sum() < kept.sum():
+            area = sk.roc_auc_score(positive, probabilities[:, k], sample_weight=weights)
+            assert each["auroc"][k] == pytest.approx(area, abs=1e-9)
+            area = sk.average_precision_score(positive, probabilities[:, k], sample_weight=weights)
+            assert each["auprc"][k] == pytest.approx(area, abs=1e-9)
         else:
-            assert np.isnan(areas[0, k])
+            assert np.isnan(each["auroc"][k])
+            assert np.isnan(each["auprc"][k])
+        if not positive[kept].all():
+            of_rest = sk.recall_score(~positive, predicted != k, sample_weight=weights, zero_division=0)
+            assert each["specificity"][k] == pytest.approx(of_rest, abs=1e-9)
     # Macro over the classes that have an area; none has one if all rows are of one class.
-    assert found["auroc"] == pytest.approx(pd.Series(areas[0]).mean(), abs=1e-9, nan_ok=True)
+    assert found.overall["auroc"][0] == pytest.approx(pd.Series(each["auroc"]).mean(), abs=1e-9, nan_ok=True)
+
+
+@given(cases(size=2), st.floats(0, 1))
+def test_figures_of_two_classes(case: Case, point: float) -> None:
+    truth, probabilities, weights = case
+    found = {name: values[0] for name, values in figures(truth, probabilities, weights[None], point).overall.items()}
+    every = {"sample_weight": weights}
+    brier = sk.brier_score_loss(truth == 0, probabilities[:, 0], **every)
+    assert found["brier"] == pytest.approx(brier, abs=1e-9)
+    positive, claimed, kept = truth == 0, probabilities[:, 0] >= point, weights > 0
+    if not 0 < positive[kept].sum() < kept.sum():
+        assert np.isnan(found["sensitivity_at_95_specificity"])
+        return
+    assert found["sensitivity_at_point"] == pytest.approx(sk.recall_score(positive, claimed, **every), abs=1e-9)
+    assert found["specificity_at_point"] == pytest.approx(sk.recall_score(~positive, ~claimed, **every), abs=1e-9)
+    options = every | {"drop_intermediate": False}
+    alarms, hits, _ = sk.roc_curve(positive, probabilities[:, 0], **options)
+    assert found["sensitivity_at_95_specificity"] == pytest.approx(hits[alarms <= 0.05 + 1e-12].max(), abs=1e-9)
+    assert found["specificity_at_95_sensitivity"] == pytest.approx(1 - alarms[hits >= 0.95 - 1e-12].min(), abs=1e-9)
 
 
 @given(cases())
-def test_measure_holds_together(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    truth, probabilities, _ = case
-    groups = [f"g{i // 2}" for i in range(len(truth))]
-    found = measure(truth, probabilities, groups, CLASSES, PARAMS)
-    assert found["n"] == len(truth)
-    assert sum(row["support"] for row in found["classes"].values()) == len(truth)
-    low, high = found["interval"]["accuracy"]
-    assert 0 <= low <= high <= 1
-    again = measure(truth, probabilities, groups, CLASSES, PARAMS)
-    np.testing.assert_equal(found, again)
+def test_many_weightings_at_once_are_each_alone(case: Case) -> None:
+    truth, probabilities, weights = case
+    several = np.stack([weights, np.ones_like(weights), weights * 2])
+    together, alone = figures(truth, probabilities, several), figures(truth, probabilities, several[1:2])
+    for part in together:
+        for name, values in part.items():
+            known = alone.overall if part is together.overall else alone.by_class
+            np.testing.assert_allclose(values[1], known[name][0], atol=1e-12)
+            np.testing.assert_allclose(values[0], values[2], atol=1e-12)
 
 
-def test_intervals_hold_their_figures_and_follow_the_seed() -> None:
+def test_calibration_error_by_hand() -> None:
     random = np.random.default_rng(0)
-    truth = random.integers(0, 3, 150)
-    scores = random.random((150, 3)) + np.eye(3)[truth] / 2
-    probabilities, groups = scores / scores.sum(1, keepdims=True), [f"g{i}" for i in range(150)]
-    found = measure(truth, probabilities, groups, CLASSES, PARAMS)
-    for name in ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "auroc", "accuracy_wilson"):
-        low, high = found["interval"][name]
-        assert low < found[name.removesuffix("_wilson")] < high, name
-    other = measure(truth, probabilities, groups, CLASSES, EvaluateParams(rounds=100, seed=1))
-    assert tuple(other["interval"]["auroc"]) != tuple(found["interval"]["auroc"])
-    assert other["auroc"] == found["auroc"]
+    confidence = np.sort(random.random(BINS * 4))
+    right = random.random(len(confidence)) < 0.5
+    gaps = [abs(right[k : k + 4].mean() - confidence[k : k + 4].mean()) for k in range(0, len(confidence), 4)]
+    assert calibration_error(confidence, right, np.ones((1, len(right))))[0] == pytest.approx(np.mean(gaps), abs=1e-12)
 
 
-def test_intervals_narrow_with_independent_groups_and_not_with_copies() -> None:
-    random = np.random.default_rng(0)
-    truth = np.repeat([0, 1], 100)
-    probabilities = np.eye(2)[np.where(random.random(200) < 0.8, truth, 1 - truth)]
-    widths = []
-    for size in (1, 20):
-        groups = [f"g{i // size:03d}" for i in range(200)]
-        found = measure(truth, probabilities, groups, "ab", PARAMS)
-        low, high = found["interval"]["accuracy"]
-        assert low < found["accuracy"] < high
-        widths.append(high - low)
-    copies = measure(np.repeat(truth[::20], 20), np.repeat(probabilities[::20], 20, 0), groups, "ab", PARAMS)
-    low, high = copies["interval"]["accuracy"]
-    assert high - low > 2 * widths[0], "twenty copies of one image are one piece of evidence"
-
-
-def test_resample_draws_whole_groups_and_as_many_of_each_class() -> None:
-    truth = np.array([0, 0, 0, 1, 1, 1, 1])
-    groups = list("aabccde")
-    weights = np.concatenate(list(resample(truth, groups, PARAMS)))
-    assert weights.shape == (100, 7)
-    for group in "ac":
-        members = [i for i, name in enumerate(groups) if name == group]
-        assert (weights[:, members] == weights[:, members[:1]]).all()
-    first = [groups.index(name) for name in "abcde"]
-    assert (weights[:, first[:2]].sum(1) == 2).all()
-    assert (weights[:, first[2:]].sum(1) == 3).all()
+def test_bins_keep_equal_values_together_and_have_equal_mass() -> None:
+    values = np.repeat([0.2, 0.9], 30)
+    assert len(set(bins(values)[:30])) == len(set(bins(values)[30:])) == 1
+    counts = np.bincount(bins(np.random.default_rng(0).random(150)), minlength=BINS)
+    assert counts.tolist() == [10] * BINS
 
 
 @pytest.mark.parametrize(("hits", "n"), [(48, 51), (0, 10), (10, 10), (1, 1)])
 def test_wilson(hits: int, n: int) -> None:
     expected = binomtest(hits, n).proportion_ci(method="wilson")
     assert wilson(hits, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_no_rows_give_no_figures() -> None:
-    assert measure(np.zeros(0, np.int64), np.zeros((0, 3)), [], CLASSES, PARAMS) == {"n": 0}

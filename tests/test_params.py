@@ -14,8 +14,8 @@ from brain_tumor.backbones import BackboneParams
 from brain_tumor.datasets import About, Expected
 from brain_tumor.enhance import EnhanceParams
 from brain_tumor.errors import UserError
+from brain_tumor.evaluation import EvaluateParams
 from brain_tumor.explain import ExplainParams
-from brain_tumor.metrics import EvaluateParams
 from brain_tumor.params import Block, read
 from brain_tumor.split import SplitParams
 from brain_tumor.training import TrainParams
@@ -113,7 +113,7 @@ def test_every_backbone_fits(name: str) -> None:
 def test_every_recipe_fits(name: str) -> None:
     recipe = WHOLE["recipes"][name]
     assert re.fullmatch("[A-Za-z0-9_-]+", name), "targets of DVC are regular expressions"
-    assert set(recipe) - {"claim"} == {"dataset", "backbone", "classes", *BLOCKS}
+    assert set(recipe) - {"published"} == {"dataset", "backbone", "classes", *BLOCKS}
     assert recipe["dataset"] in WHOLE["datasets"]
     assert recipe["backbone"] in WHOLE["backbones"]
     for block, kind in BLOCKS.items():

@@ -4,26 +4,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import readme
-from brain_tumor.report import index_page, recipe_page, results_table, sentence
+from brain_tumor.leakage import LEAKS
+from brain_tumor.report import claims_table, index_page, recipe_page, results_table, sentence
+from brain_tumor.results import Figure, Results
 
 ROOT = Path(__file__).parents[1]
 
 
-def figures(n: int, accuracy: float | None) -> dict[str, Any]:
-    if not n:
-        return {"n": 0}
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "auroc")
-    each = {"precision": accuracy, "recall": accuracy, "f1": accuracy, "auroc": None, "support": n}
-    interval = {name: [0.5, 0.99] for name in names}
-    return {"n": n, **dict.fromkeys(names, accuracy), "interval": interval, "classes": {"<b>": each}}
+def results(leaks: tuple[int, int, int, int], every: float = 0.9, clean: float = 0.8) -> Results:
+    """What `evaluate` found on 20 test images: copied, mirrored, related and clean ones."""
+    names = [*(f"leak: {kind}" for kind in LEAKS), "clean"]
+    lines = [("model", "published", "", "accuracy", 20, every, 0.5, 0.99)]
+    lines += [("model", name, "", "accuracy", n, clean, 0.5, 0.99) for name, n in zip(names, leaks, strict=True) if n]
+    lines += [("model", "published", "<b>", "recall", 20, 0.7, 0.5, 0.99), ("model", "clean", "", "ece", 20, 0.1, 0, 1)]
+    lines += [("model", "plane: axial", "", "accuracy", 7, 0.6, 0.5, 0.99)]
+    for model, value in (("forest", 0.65), ("svm", 0.55), ("model − forest", 0.15)):
+        lines += [(model, subset, "", "accuracy", 20, value, 0.5, 0.99) for subset in ("published", "clean")]
+    columns = ["model", "subset", "class", "figure", "n", "value", "low", "high"]
+    return Results(pd.DataFrame(lines, columns=columns))
 
 
-def by_leak(copied: int, mirrored: int = 0, related: int = 0, clean: int = 0) -> dict[str, Any]:
-    counts = {"copy": copied, "mirrored": mirrored, "related": related, "none": clean}
-    return {kind: {"n": n, "accuracy": 0.9, "interval": [0.8, 1.0]} if n else {"n": 0} for kind, n in counts.items()}
+PICTURES = (
+    "audit", "leaks", "enhance", "curves", "confusion", "roc", "pr", "reliability", "coverage", "robustness", "errors",
+    "grad-cam",
+)  # fmt: skip
 
 
 def page(**changes: Any) -> str:
@@ -37,6 +45,7 @@ def page(**changes: Any) -> str:
             "classes": ["<b>"],
             "pretrained": "none",
             "data": "f" * 8,
+            "calibration": {"temperature": 1.5},
             "versions": {"torch": "2"},
         },
         "metrics": {
@@ -46,9 +55,10 @@ def page(**changes: Any) -> str:
             },
             "split": {"train": part, "validation": part, "test": part},
             "train": {"images": 9, "parameters": 10, "selected_epoch": 1, "validation_accuracy": 0.5},
-            "test": {"published": figures(20, 0.9), "clean": figures(12, 0.8), "by_leak": by_leak(6, 1, 1, 12)},
         },
-        "pictures": dict.fromkeys(("audit", "leaks", "enhance", "curves", "confusion", "grad-cam"), b"png"),
+        "results": results((6, 1, 1, 12)),
+        "suspects": [{"path": "a.png", "label": "<b>", "p_label": "0.1", "suggested": "c", "p_suggested": "0.9"}],
+        "pictures": dict.fromkeys(PICTURES, b"png"),
         "sheets": ["grad-cam"],
         "commit": "abc",
     }  # fmt: skip
@@ -95,17 +105,40 @@ def test_generated_data_are_flagged() -> None:
     ],
 )
 def test_sentence(leaks: tuple[int, int, int, int], expected: str) -> None:
-    every, clean = figures(20, 0.9), figures(leaks[-1], 0.8)
-    assert sentence({"published": every, "clean": clean, "by_leak": by_leak(*leaks)}) == expected
+    assert sentence(results(leaks)) == expected
+
+
+def test_the_page_sets_the_model_against_its_baselines_and_marks_small_subgroups() -> None:
+    html = page()
+    assert "forest" in html
+    assert "0.150" in html
+    assert "fewer than 20: says nothing" in html
+    assert "1 test images whose label may be wrong" in html
+    assert "1.500" in html
 
 
 def test_index_and_table_mark_generated_data_and_missing_figures() -> None:
-    row = {"recipe": "r", "dataset": "d", "generated": True, "architecture": "net"}
-    rows = [row | {"published": figures(20, 0.9), "clean": figures(0, None), "by_leak": by_leak(15, 5)}]
-    assert "(generated images)" in index_page(rows)
-    cells = results_table(rows).splitlines()[-1].strip("| ").split(" | ")
+    row = {"recipe": "r", "name": "r", "dataset": "d", "generated": True, "architecture": "net"}
+    shown = {"published": {"n": 20, "accuracy": [0.9, 0.5, 1.0]}, "clean": {"n": 0}, "baseline": "forest"}
+    assert "(generated images)" in index_page([row | shown])
+    cells = results_table([row | {"results": results((15, 5, 0, 0))}]).splitlines()[-1].strip("| ").split(" | ")
     assert cells[:3] == ["`r`", "d **(generated images)**", "net"]
-    assert cells[3:] == ["0.900 (0.500–0.990), n = 20", "20 (5 mirrored or rotated)", "none", "none"]
+    assert cells[3:6] == ["0.900 (0.500–0.990), n = 20", "20 (5 mirrored or rotated)", "none"]
+    assert cells[7] == "forest: 0.650 (0.500–0.990)"
+
+
+def test_claims_stand_beside_what_is_found_or_what_is_missing() -> None:
+    published = {"accuracy": 0.9985, "measured_on": "its test images", "protocol": "selected on test"}
+    row = {"name": "r", "dataset": "d", "published": published, "results": None, "same": None, "crossval": None}
+    first, second = (
+        claims_table([row | change]).splitlines()[-1].strip("| ").split(" | ")
+        for change in ({}, {"results": results((0, 0, 0, 20)), "crossval": Figure(0.7, 0.6, 0.8, 253)})
+    )
+    assert first[:4] == ["`r`", "d", "0.9985", "its test images"]
+    assert first[4] == first[5] == "not run yet: `make repro RECIPE=r`"
+    assert second[4:] == [
+        "not run yet: see stages/protocol", "0.800 (0.500–0.990), n = 20", "0.700 (0.600–0.800), n = 253",
+    ]  # fmt: skip
 
 
 def test_the_readme_shows_what_is_in_metrics() -> None:

@@ -1,6 +1,6 @@
 """Charts as PNG files that are the same bytes on every run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 # Kinds of test images by what of them was seen in training (see leakage.py), from the most to nothing.
 LEAK_NAMES = {
@@ -28,52 +27,32 @@ def save(figure: Figure, path: Path | BytesIO) -> None:
     figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
-def confusion_matrix(path: Path, counts: NDArray[np.int64], classes: Sequence[str], title: str) -> None:
-    """Draw (K, K) counts, truth by rows: the count in each cell, colored by its share of the row."""
-    size = len(classes)
-    figure = Figure(figsize=(2.2 + 0.95 * size, 1.7 + 0.85 * size), layout="constrained")
-    axes = figure.subplots()
-    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        color = "white" if share[row, column] > 0.55 else "black"
-        axes.text(column, row, f"{count}\n{share[row, column]:.1%}", ha="center", va="center", color=color)
-    axes.set_xticks(range(size), classes, rotation=30, ha="right")
-    axes.set_yticks(range(size), classes)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    save(figure, path)
-
-
-def leak_chart(path: Path | BytesIO, by_leak: Mapping[str, Mapping[str, Any]], title: str) -> None:
+def leak_chart(path: Path | BytesIO, by_leak: Mapping[str, tuple[float, float, float, int]], title: str) -> None:
     """Draw how many test images were seen in training, and how, over the accuracy on each kind.
 
     Args:
-        by_leak: by the keys of LEAK_NAMES n and, where n is not 0, accuracy and its interval.
+        by_leak: by the keys of LEAK_NAMES, where there are any, accuracy, low and high end of its interval, and n.
     """
-    shown = [(kind, by_leak[kind]) for kind in LEAK_NAMES if by_leak[kind]["n"]]
-    total = sum(found["n"] for _, found in shown)
+    shown = [(kind, by_leak[kind]) for kind in LEAK_NAMES if kind in by_leak]
+    total = sum(n for _, (*_, n) in shown)
     figure = Figure(figsize=(9, 4), layout="constrained")
     bar, axes = figure.subplots(2, 1, height_ratios=(1, 2.2))
     left = 0
-    for row, (kind, found) in enumerate(shown):
+    for row, (kind, (accuracy, low, high, n)) in enumerate(shown):
         color = LEAK_NAMES[kind][1]
-        bar.barh(0, found["n"], left=left, color=color, edgecolor="white")
-        if found["n"] > 0.04 * total:
-            bar.text(left + found["n"] / 2, 0, f"{found['n']:,}", ha="center", va="center", color="white", fontsize=12)
-        left += found["n"]
-        low, high = found["interval"]
+        bar.barh(0, n, left=left, color=color, edgecolor="white")
+        if n > 0.04 * total:
+            bar.text(left + n / 2, 0, f"{n:,}", ha="center", va="center", color="white", fontsize=12)
+        left += n
         axes.plot([low, high], [row, row], color=color, lw=4, alpha=0.45, solid_capstyle="butt")
-        axes.plot(found["accuracy"], row, "o", color=color, ms=8)
-        words = f"{found['accuracy']:.3f}  ({low:.3f}–{high:.3f})"
+        axes.plot(accuracy, row, "o", color=color, ms=8)
+        words = f"{accuracy:.3f}  ({low:.3f}–{high:.3f})"
         axes.text(1.02, row, words, va="center", transform=axes.get_yaxis_transform())
     bar.set(xlim=(0, total), title=title)
     bar.axis("off")
-    lowest = min(found["interval"][0] for _, found in shown)
+    lowest = min(low for _, (_, low, _, _) in shown)
     axes.set(xlim=(max(0.0, lowest - 0.05), 1.005), ylim=(len(shown) - 0.5, -0.5), xlabel="accuracy, 95 % interval")
-    axes.set_yticks(range(len(shown)), [f"{LEAK_NAMES[kind][0]}\nn = {found['n']:,}" for kind, found in shown])
+    axes.set_yticks(range(len(shown)), [f"{LEAK_NAMES[kind][0]}\nn = {n:,}" for kind, (*_, n) in shown])
     axes.grid(axis="x", alpha=0.25)
     save(figure, path)
 

@@ -8,15 +8,49 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from brain_tumor.leakage import LEAKS
+from brain_tumor.results import Figure, Results
 
+FEW = 20  # rows below which a subgroup says nothing
 HEADLINE = (
     ("accuracy", "accuracy"),
     ("balanced_accuracy", "balanced accuracy"),
     ("macro_f1", "macro F1"),
-    ("weighted_f1", "weighted F1"),
+    ("mcc", "Matthews correlation"),
+    ("kappa", "Cohen's kappa"),
     ("auroc", "AUROC (one against the rest, macro)"),
+    ("auprc", "AUPRC (one against the rest, macro)"),
+    ("brier", "Brier score"),
+    ("log_loss", "log loss"),
+    ("ece", "calibration error (15 bins of equal mass)"),
+    ("classwise_ece", "calibration error by class"),
 )
+TWO_CLASSES = (
+    ("sensitivity_at_point", "sensitivity at the operating point"),
+    ("specificity_at_point", "specificity at the operating point"),
+    ("sensitivity_at_95_specificity", "sensitivity at 95 % specificity"),
+    ("specificity_at_95_sensitivity", "specificity at 95 % sensitivity"),
+)
+SETS = (
+    ("coverage_at_90", "sets for 90 %: the true class is in"),
+    ("set_size_at_90", "sets for 90 %: mean number of classes"),
+    ("coverage_at_95", "sets for 95 %: the true class is in"),
+    ("set_size_at_95", "sets for 95 %: mean number of classes"),
+)
+BY_CLASS = (
+    ("precision", "precision"),
+    ("recall", "recall (sensitivity)"),
+    ("specificity", "specificity"),
+    ("f1", "F1"),
+    ("auroc", "AUROC"),
+    ("auprc", "AUPRC"),
+)
+# By the protocol of a claim, what is missing to follow it.
+PROTOCOLS = {
+    "test": "",
+    "train": "add `train` to its `evaluate.also`",
+    "validation": "add `validation` to its `evaluate.also`",
+    "selected on test": "not run yet: see stages/protocol",
+}
 
 _pages = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
@@ -29,6 +63,8 @@ def recipe_page(
     about: Mapping[str, Any],
     card: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    results: Results,
+    suspects: Sequence[Mapping[str, Any]],
     pictures: Mapping[str, bytes],
     sheets: Sequence[str],
     commit: str,
@@ -39,19 +75,26 @@ def recipe_page(
         block: the recipe's parameters.
         about: the data set's `about`.
         card: the content of model.json.
-        metrics: contents of audit, split, train and test.json by these names.
-        pictures: audit, leaks, enhance, curves and confusion, and one for each name in `sheets`.
+        metrics: contents of audit, split and train.json by these names.
+        results: what `evaluate` found.
+        suspects: rows whose label may be wrong.
+        pictures: audit, leaks, enhance, curves, the charts of the evaluation, and one for each name in `sheets`.
         commit: the commit that last changed the training code.
     """
     page = _pages.get_template("report.html").render(
         recipe=recipe,
-        block={"claim": None, **block},
+        block={"published": None, **block},
         about=about,
         card=card,
         **{"audit": {"published_test": 0, **metrics["audit"]}},
-        **{name: metrics[name] for name in ("split", "train", "test")},
-        headline=HEADLINE,
-        sentence=sentence(metrics["test"]),
+        **{name: metrics[name] for name in ("split", "train")},
+        results=results,
+        headline=HEADLINE + (TWO_CLASSES if len(card["classes"]) == 2 else ()),
+        sets=SETS,
+        by_class=BY_CLASS,
+        few=FEW,
+        sentence=sentence(results),
+        suspects=suspects,
         pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         sheets=sheets,
         commit=commit,
@@ -65,10 +108,12 @@ def index_page(rows: Sequence[Mapping[str, Any]]) -> str:
     return _pages.get_template("index.html").render(rows=rows) + "\n"
 
 
-def sentence(test: Mapping[str, Any]) -> str:
+def sentence(results: Results) -> str:
     """Say in plain words what the test images are worth."""
-    every, clean = test["published"], test["clean"]
-    copied, mirrored, related = (test["by_leak"][kind]["n"] for kind in LEAKS)
+    every, clean = (results.get("accuracy", subset) for subset in ("published", "clean"))
+    copied, mirrored, related = results.leaked().values()
+    if every is None:
+        return "There are no test images."
     parts = []
     if copied + mirrored:
         only = f" ({mirrored:,} of them mirrored or rotated)" if mirrored else ""
@@ -78,25 +123,60 @@ def sentence(test: Mapping[str, Any]) -> str:
             f"{related:,} {'more ' if parts else ''}show a neighboring slice or another one of the same patient"
         )
     if not parts:
-        return f"None of {every['n']:,} test images has a known copy in training; accuracy {every['accuracy']:.3f}."
-    words = f"Of {every['n']:,} test images, {' and '.join(parts)}; accuracy on all: {every['accuracy']:.3f}"
-    return words + (f"; on the other {clean['n']:,}: {clean['accuracy']:.3f}." if clean["n"] else "; no other is left.")
+        return f"None of {every.n:,} test images has a known copy in training; accuracy {every.value:.3f}."
+    words = f"Of {every.n:,} test images, {' and '.join(parts)}; accuracy on all: {every.value:.3f}"
+    return words + (f"; on the other {clean.n:,}: {clean.value:.3f}." if clean else "; no other is left.")
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The README's table of results in Markdown, from the summaries of recipes."""
+    """The README's table of results in Markdown.
+
+    Args:
+        rows: of each recipe name, dataset, generated, architecture and results (`Results`).
+    """
     lines = [
         "| recipe | data | model | accuracy, all test images | copies in training | accuracy, clean test images "
-        "| macro F1, clean |",
+        "| macro F1, clean | best baseline, clean |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        results: Results = row["results"]
+        data = f"{row['dataset']} **(generated images)**" if row["generated"] else row["dataset"]
+        copied, mirrored, _ = results.leaked().values()
+        leaked = f"{copied + mirrored} ({mirrored} mirrored or rotated)" if copied + mirrored else "none"
+        every, clean = (_with_n(results.get("accuracy", subset)) for subset in ("published", "clean"))
+        cells = [every, leaked, clean, str(results.get("macro_f1", "clean") or "none"), best_baseline(results)]
+        lines.append(f"| `{row['name']}` | {data} | {row['architecture']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def best_baseline(results: Results, subset: str = "clean") -> str:
+    """The most accurate baseline on a subset, and its accuracy."""
+    found = [(figure, name) for name in results.models() if (figure := results.get("accuracy", subset, name))]
+    return "none" if not found else "{1}: {0}".format(*max(found))
+
+
+def claims_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The README's table of claims in Markdown.
+
+    Args:
+        rows: of each recipe with a published claim name, dataset, published (its block), results (`Results` or
+            None), same (`Figure` by the author's protocol, or None) and crossval (`Figure` or None).
+    """
+    lines = [
+        "| system | data | claimed accuracy | measured on | ours by the same protocol | ours, clean test images "
+        "| ours, cross-validated |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        data = f"{row['dataset']} **(generated images)**" if row["generated"] else row["dataset"]
-        copied, mirrored, _ = (row["by_leak"][kind]["n"] for kind in LEAKS)
-        leaked = f"{copied + mirrored} ({mirrored} mirrored or rotated)" if copied + mirrored else "none"
-        cells = [_interval(row["published"], "accuracy"), leaked, _interval(row["clean"], "accuracy")]
-        cells.append(_interval(row["clean"], "macro_f1", count=False))
-        lines.append(f"| `{row['recipe']}` | {data} | {row['architecture']} | {' | '.join(cells)} |")
+        published, name = row["published"], row["name"]
+        results: Results | None = row["results"]
+        missing = f"not run yet: `make repro RECIPE={name}`"
+        clean = _with_n(results.get("accuracy", "clean")) if results else missing
+        same = _with_n(row["same"]) if row["same"] else missing if results is None else PROTOCOLS[published["protocol"]]
+        crossval = _with_n(row["crossval"]) if row["crossval"] else "not run yet: see stages/crossval"
+        cells = [f"{published['accuracy']:.4g}", published["measured_on"], same, clean, crossval]
+        lines.append(f"| `{name}` | {row['dataset']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -132,8 +212,5 @@ def audit_table(
     return "\n".join(lines) + "\n"
 
 
-def _interval(figures: Mapping[str, Any], key: str, count: bool = True) -> str:
-    if not figures["n"]:
-        return "none"
-    low, high = figures["interval"][key]
-    return f"{figures[key]:.3f} ({low:.3f}–{high:.3f})" + (f", n = {figures['n']}" if count else "")
+def _with_n(figure: Figure | None) -> str:
+    return f"{figure}, n = {figure.n:,}" if figure else "none"

@@ -79,6 +79,15 @@ def heat_sheet(path: Path, cases: Sequence[HeatCase], title: str) -> None:
     save(figure, path)
 
 
+def case_sheet(path: Path, images: Sequence[Gray], captions: Sequence[str], title: str) -> None:
+    """Show images with captions, six a row."""
+    figure, cells = _grid(max(1, len(images)), 6, 1.25 * CELL, CELL * 1.45, title)
+    for axes, image, caption in zip(cells, images, captions, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=8, linespacing=1.25, parse_math=False)
+    save(figure, path)
+
+
 def overlay(image: Gray, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Lay a heat map (0 to 1) over a gray image: (S, S, 3) uint8, cold regions keep the image."""
     color = np.asarray(mpl.colormaps[HEAT](heat))[:, :, :3] * 255
