@@ -16,11 +16,14 @@ from brain_tumor.enhance import EnhanceParams
 from brain_tumor.errors import UserError
 from brain_tumor.evaluation import EvaluateParams
 from brain_tumor.explain import ExplainParams
+from brain_tumor.external import ExternalParams
 from brain_tumor.params import Block, read
 from brain_tumor.split import SplitParams
 from brain_tumor.training import TrainParams
+from refit import CrossvalParams
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+STUDIES: dict[str, Any] = {"external": ExternalParams, "crossval": CrossvalParams, "seeds": Any, "protocol": Any}
 WHOLE = {name: read(PARAMS, name, dict[str, Any]) for name in ("datasets", "backbones", "recipes")}
 BLOCKS: dict[str, type[Block]] = {
     "enhance": EnhanceParams,
@@ -92,7 +95,17 @@ def test_missing_file_says_where_to_run(tmp_path: Path) -> None:
 
 
 def test_nothing_else_is_in_the_file() -> None:
-    assert set(YAML(typ="safe", pure=True).load(PARAMS)) == set(WHOLE)
+    assert set(YAML(typ="safe", pure=True).load(PARAMS)) == {*WHOLE, *STUDIES}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_fits(study: str) -> None:
+    read(PARAMS, study, STUDIES[study])
+    for recipe in read(PARAMS, f"{study}.recipes", list[Any]):
+        if study == "external":
+            assert recipe in WHOLE["recipes"]
+        else:
+            assert WHOLE["recipes"][recipe["name"]]["backbone"] == recipe["backbone"]
 
 
 @pytest.mark.parametrize("name", WHOLE["datasets"])

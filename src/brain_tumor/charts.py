@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from brain_tumor.plots import save
 
 COLORS = {"published": "#b2182b", "clean": "#2166ac"}
-NAMES = {"published": "all test images", "clean": "clean test images"}
+NAMES = {"published": "all test images", "clean": "clean test images", "pooled": "all folds"}
 CLASS_COLORS = [mpl.colors.to_hex(color) for color in mpl.colormaps["tab10"].colors]  # type: ignore[attr-defined]
 
 
@@ -86,7 +86,7 @@ def reliability_diagrams(
         for when, color, shift in (("before", "0.55", -0.004), ("after", COLORS[subset], 0.004)):
             table = tables[subset, when]
             gap = np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["n"])
-            error = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
+            error = [(table["accuracy"] - table[end]).abs() for end in ("low", "high")]
             style = {"fmt": "o-", "ms": 4, "lw": 1.2, "elinewidth": 0.8, "color": color}
             upper.errorbar(table["confidence"] + shift, table["accuracy"], error, **style, label=f"{when}: {gap:.3f}")
         upper.set(ylabel="accuracy", ylim=(-0.02, 1.03), title=NAMES[subset])
@@ -148,6 +148,29 @@ def robustness_chart(path: Path, table: pd.DataFrame, title: str) -> None:
     axes.set(xlabel="accuracy, 95 % interval", title=title, ylim=(len(names) - 0.5, -0.5), xlim=(None, 1.01))
     axes.grid(axis="x", alpha=0.25)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    save(figure, path)
+
+
+def figure_matrix(path: Path, table: pd.DataFrame, models: Sequence[str], sets: Sequence[str], title: str) -> None:
+    """Draw a figure, 0 to 1, of each model (rows) on each data set (columns), with its interval and n."""
+    figure = Figure(figsize=(3 + 1.7 * len(sets), 1.8 + 0.9 * len(models)), layout="constrained")
+    axes = figure.subplots()
+    values = np.full((len(models), len(sets)), np.nan)
+    for model, dataset, n, value, low, high in table[["model", "subset", "n", "value", "low", "high"]].itertuples(
+        False
+    ):
+        row, column = models.index(model), sets.index(dataset)
+        values[row, column] = value
+        color = "white" if value > 0.6 else "black"
+        words = f"{value:.3f}\n{low:.3f}–{high:.3f}\nn = {n:,}"
+        axes.text(column, row, words, ha="center", va="center", color=color, fontsize=9)
+    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(sets)), sets)
+    axes.set_yticks(range(len(models)), models)
+    axes.set(xlabel="asked about", ylabel="model of", title=f"{title}, 95 % interval")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, shrink=0.8)
     save(figure, path)
 
 

@@ -1,0 +1,58 @@
+"""How the classes of a model and those of another data set go together."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from brain_tumor.errors import UserError
+from brain_tumor.metrics import Floats
+from brain_tumor.params import Block
+
+
+class ExternalParams(Block):
+    """`external`.
+
+    Attributes:
+        recipes, datasets: whose models are asked about what.
+        means: a finer class and the coarser one that it is one of, as glioma is a tumor.
+    """
+
+    recipes: tuple[str, ...]
+    datasets: tuple[str, ...]
+    means: Mapping[str, str]
+
+
+class Translation(NamedTuple):
+    """Labels of a data set in the terms of `classes` (missing where there is none), and the model's classes alike."""
+
+    classes: tuple[str, ...]
+    labels: "pd.Series[str]"
+    member: tuple[int, ...]
+
+    def join(self, probabilities: Floats) -> Floats:
+        """(N, classes of the model) → (N, classes): the probabilities of finer classes are added up."""
+        joined = np.zeros((len(probabilities), len(self.classes)))
+        for k, place in enumerate(self.member):
+            joined[:, place] += probabilities[:, k]
+        return joined
+
+
+def translate(classes: Sequence[str], labels: "pd.Series[str]", means: Mapping[str, str]) -> Translation:
+    """Find common terms: the model's own classes if they name every label, else the coarser ones of both.
+
+    Raises:
+        UserError: fewer than two common classes.
+    """
+    if set(labels) <= set(classes):
+        own = tuple(classes)
+        return Translation(own, labels, tuple(range(len(own))))
+    coarse = [means.get(label, label) for label in classes]
+    common = tuple(dict.fromkeys(coarse))
+    mapped = labels.map(lambda label: means.get(label, label))
+    mapped = mapped.where(mapped.isin(common))
+    if mapped.nunique() < 2:
+        known = ", ".join(sorted(set(labels)))
+        raise UserError(f"external.means makes fewer than two classes common to {', '.join(classes)} and {known}")
+    return Translation(common, mapped, tuple(common.index(name) for name in coarse))
