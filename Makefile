@@ -30,6 +30,7 @@ bench: .venv/complete
 	PYTHONPATH=src python benchmarks/bench_audit.py $(ARCHIVE) --most $(MOST)
 	PYTHONPATH=src python benchmarks/bench_raw.py $(ARCHIVE)
 	PYTHONPATH=src python benchmarks/bench_train.py
+	PYTHONPATH=src python benchmarks/bench_evaluate.py
 
 # Mutated files against every reader of untrusted input.
 fuzz: .venv/complete

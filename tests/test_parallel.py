@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from heads import head, png
 from project import ROOT, yaml
@@ -16,6 +18,7 @@ from project import ROOT, yaml
 from brain_tumor import parallel
 from brain_tumor.archive import RawImage, write
 from brain_tumor.errors import UserError
+from brain_tumor.intervals import Rounds, Sample, View, measure
 from brain_tumor.parallel import ordered_map
 
 
@@ -39,6 +42,18 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("DASK_SCHEDULER", "nonsense://x")
     with pytest.raises(UserError, match="DASK_SCHEDULER=nonsense://x cannot be used"):
         list(ordered_map(abs, [1, 2]))
+
+
+def test_the_bootstrap_gives_the_same_figures_on_a_cluster(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    truth, probabilities = random.integers(0, 3, 50), random.dirichlet(np.ones(3), 50)
+    sample = Sample(truth, [f"g{k // 2}" for k in range(50)], ["all"] * 50)
+    views = [View("m", "all", probabilities, np.ones(50, bool))]
+    found = []
+    for name, value in (("WORKERS", "1"), ("DASK_SCHEDULER", cluster)):
+        monkeypatch.setenv(name, value)
+        found.append(measure(sample, views, "abc", Rounds(rounds=300, seed=0)))
+    pd.testing.assert_frame_equal(found[0], found[1], check_exact=True)
 
 
 def test_stages_give_the_same_bytes_on_a_cluster(cluster: str, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def reliability_diagrams(
             style = {"fmt": "o-", "ms": 4, "lw": 1.2, "elinewidth": 0.8, "color": color}
             upper.errorbar(table["confidence"] + shift, table["accuracy"], error, **style, label=f"{when}: {gap:.3f}")
         upper.set(ylabel="accuracy", ylim=(-0.02, 1.03), title=NAMES[subset])
-        upper.legend(frameon=False, loc="upper left", title="calibration error")
+        upper.legend(frameon=False, loc="lower right", title="calibration error")
         lowest = min(table["confidence"].min() for table in tables.values())
         lower.hist(confidence[subset], np.linspace(0, 1, 41), color=COLORS[subset], alpha=0.6)
         lower.set(xlabel="confidence", ylabel="images", xlim=(max(0.0, lowest - 0.05), 1.02), ylim=(0, None))
@@ -175,7 +175,7 @@ def figure_matrix(path: Path, table: pd.DataFrame, models: Sequence[str], sets: 
 
 
 def _panels(tables: Mapping[str, pd.DataFrame], title: str) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(5 * len(tables), 5.2), layout="constrained")
+    figure = Figure(figsize=(5 * len(tables), 5.7), layout="constrained")
     panels = list(figure.subplots(1, len(tables), squeeze=False)[0])
     for axes, subset in zip(panels, tables, strict=True):
         axes.set_title(NAMES[subset])

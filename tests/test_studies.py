@@ -1,0 +1,109 @@
+"""The studies on a tiny recipe, through DVC."""
+
+import json
+
+import pandas as pd
+import pytest
+from heads import head, png
+from project import Project
+from test_pipeline import shapes
+
+MINE = [{"name": "mine", "backbone": "none"}]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("studies") / "project")
+    project.add_data("mine", shapes(20))
+    # Some of the other set's images are copies of the first one's.
+    copies = {name.replace("s/", "es/"): content for name, content in shapes(4).items()}
+    project.add_data("other", copies | {f"crosses/{n}.png": png(head(900 + n, 48)) for n in range(6)})
+    params = project.params()
+    about = {"title": "", "url": "", "license": "", "generated": True}
+    for name, end in (("mine", "s"), ("other", "es")):
+        layout = {"path": "{label}/{file}", "labels": {f"cross{end}": "cross", f"disk{end}": "disk"}}
+        source = {"kind": "archive", "file": f"{name}.zip", "layout": layout}
+        params["datasets"][name] = {
+            "source": source, "expect": {"counts": {}, "fingerprint": ""}, "about": about,
+        }  # fmt: skip
+    params["backbones"]["none"] = {"architecture": "test_efficientnet", "weights": {"kind": "none"}}
+    recipe = json.loads(json.dumps(params["recipes"]["quickstart"]))
+    recipe |= {"dataset": "mine", "backbone": "none", "classes": ["cross", "disk"]}
+    recipe["enhance"]["operations"] = [{"op": "resize", "size": 32, "mode": "pad"}]
+    recipe["train"] |= {"epochs": 1, "batch_size": 8}
+    recipe["evaluate"] = {"rounds": 100, "seed": 0, "robustness": [{"kind": "left-right"}], "also": ["train"]}
+    params["recipes"] = {"mine": recipe}
+    params["crossval"] |= {"recipes": MINE, "repeats": [0, 1], "folds": [0, 1]}
+    params["seeds"] = {"recipes": MINE, "values": [1, 2]}
+    params["protocol"] = {"recipes": MINE}
+    params["external"] |= {"recipes": ["mine"], "datasets": ["mine", "other"]}
+    project.edit(params)
+    overlap = project.root / "stages/overlap/dvc.yaml"
+    text = overlap.read_text().replace("phantom navoneel nickparvar", "mine other")
+    lines = [line for line in text.splitlines() if "navoneel.zip" not in line]
+    text = "\n".join(lines).replace("phantom.zip", "mine.zip").replace("nickparvar.zip", "other.zip")
+    overlap.write_text(text + "\n")
+    studies = [f"stages/{name}/dvc.yaml" for name in ("crossval", "seeds", "protocol", "overlap", "external")]
+    project.run("dvc", "repro", "stages/dvc.yaml:report@mine", *studies)
+    return project
+
+
+def metrics(project: Project, name: str) -> dict[str, float]:
+    found: dict[str, float] = json.loads((project.root / f"metrics/{name}.json").read_text())
+    return found
+
+
+def test_every_image_is_tested_once_in_each_repeat(project: Project) -> None:
+    found = metrics(project, "mine/crossval")
+    assert (found["n"], found["folds"], found["repeats"]) == (40, 2, 2)
+    assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
+    for repeat in (0, 1):
+        files = [project.root / f"data/crossval/mine/{repeat}-{fold}.csv" for fold in (0, 1)]
+        tested = pd.concat([pd.read_csv(file) for file in files])
+        assert sorted(tested["row"]) == list(range(40))
+    assert (project.root / "plots/mine/crossval.png").stat().st_size > 5000
+
+
+def test_a_changed_recipe_makes_its_folds_stale_and_a_second_run_does_nothing(project: Project) -> None:
+    study = "stages/crossval/dvc.yaml"
+    assert "Running stage" not in project.run("dvc", "repro", study)
+    params = project.params()
+    params["recipes"]["mine"]["train"]["optimizer"]["lr"] = 0.5
+    before = (project.root / "params.yaml").read_bytes()
+    project.edit(params)
+    stale = json.loads(project.run("dvc", "status", "--json", study))
+    (project.root / "params.yaml").write_bytes(before)
+    assert len([name for name in stale if ":fold@" in name]) == 4
+
+
+def test_seeds_are_summed_up(project: Project) -> None:
+    found = json.loads((project.root / "metrics/mine/seeds.json").read_text())
+    assert found["published"]["seeds"] == 2
+    assert found["published"]["accuracy_lowest"] <= found["published"]["accuracy"]
+
+
+def test_the_protocol_trains_on_all_but_the_test_rows(project: Project) -> None:
+    found = metrics(project, "mine/protocol")
+    predictions = pd.read_csv(project.root / "data/protocol/mine.csv")
+    split = json.loads((project.root / "metrics/mine/split.json").read_text())
+    assert found["n"] == len(predictions) == split["test"]["images"]
+    assert predictions["trained"][0] == split["train"]["images"] + split["validation"]["images"]
+
+
+def test_the_external_set_is_without_the_images_that_training_has(project: Project) -> None:
+    found = json.loads((project.root / "metrics/external/summary.json").read_text())
+    assert set(found) == {"mine on other"}, "the recipe's own data set is not external"
+    asked = pd.read_csv(project.root / "data/external/mine-other.csv")
+    assert sorted(asked["path"]) == [f"crosses/{n}.png" for n in range(6)]
+    assert found["mine on other"]["n"] == 6
+
+
+def test_the_evaluation_measures_what_the_recipe_asks_for(project: Project) -> None:
+    figures = pd.read_csv(project.root / "metrics/mine/figures.csv", keep_default_na=False)
+    accuracy = figures[(figures["figure"] == "accuracy") & (figures["class"] == "")]
+    assert {"published", "clean", "train rows", "published − clean"} <= set(accuracy["subset"])
+    assert {"majority", "HOG + SVM", "model − HOG + SVM", "uncalibrated"} <= set(accuracy["model"])
+    robustness = pd.read_csv(project.root / "metrics/mine/robustness.csv")
+    assert set(robustness["alteration"]) == {"unaltered", "left-right flip", "left-right flip − unaltered"}
+    for chart in ("confusion", "roc", "pr", "reliability", "coverage", "decision", "robustness", "errors"):
+        assert (project.root / f"plots/mine/charts/{chart}.png").stat().st_size > 5000
