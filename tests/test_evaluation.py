@@ -108,9 +108,11 @@ def test_what_the_model_is_surer_of_than_the_label_is_suspected() -> None:
 def test_headline_is_short_and_says_how_intervals_were_made() -> None:
     test = predicted(clean=0)
     found = evaluation.headline(evaluation.evaluate(test, {}, LEAST, CLASSES, PARAMS), PARAMS)
-    assert set(found["published"]) == {"n", *evaluation.HEADLINE}
+    assert set(found["published"]) == {"n", "interval", *evaluation.HEADLINE}
+    low, high = found["published"]["interval"]["accuracy"]
+    assert low <= found["published"]["accuracy"] <= high
     assert found["clean"] == {"n": 0}
-    assert "100 rounds" in found["intervals"]
+    assert "100 rounds" in found["intervals"][0]
 
 
 def test_alterations_are_compared_with_the_unaltered_images() -> None:

@@ -161,14 +161,20 @@ def subgroups(rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def headline(table: pd.DataFrame, params: EvaluateParams) -> dict[str, Any]:
-    """The few figures that two commits are compared by: n and HEADLINE of `published` and `clean`."""
+    """The few figures that two commits are compared by: n and HEADLINE of `published` and `clean`.
+
+    Intervals are lists, which `dvc metrics diff` leaves out.
+    """
     of_model = table[(table["model"] == MODEL) & (table["class"] == "")]
     found: dict[str, Any] = {}
     for subset in (PUBLISHED, CLEAN):
         lines = of_model[of_model["subset"] == subset].set_index("figure")
         n = int(lines["n"].iloc[0]) if len(lines) else 0
-        found[subset] = {"n": n} | ({name: lines["value"][name] for name in HEADLINE} if n else {})
-    return found | {"intervals": f"{METHOD}, {params.rounds} rounds; in figures.csv"}
+        found[subset] = {"n": n}
+        if n:
+            found[subset] |= {name: lines["value"][name] for name in HEADLINE}
+            found[subset]["interval"] = {name: [lines["low"][name], lines["high"][name]] for name in HEADLINE}
+    return found | {"intervals": [f"{METHOD}, {params.rounds} rounds; all figures: figures.csv"]}
 
 
 def suspects(rows: pd.DataFrame, truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:
