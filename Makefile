@@ -18,7 +18,7 @@ repository:
 	  { echo "This folder is no Git repository, and DVC needs one: run 'git init' here first."; exit 1; }
 
 test: .venv/complete
-	python -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m pytest -n auto --dist loadscope
 
 lint: .venv/complete
 	ruff check
