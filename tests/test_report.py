@@ -121,10 +121,15 @@ def test_index_and_table_mark_generated_data_and_missing_figures() -> None:
     row = {"recipe": "r", "name": "r", "dataset": "d", "generated": True, "architecture": "net"}
     shown = {"published": {"n": 20, "accuracy": [0.9, 0.5, 1.0]}, "clean": {"n": 0}, "baseline": "forest"}
     assert "(generated images)" in index_page([row | shown])
-    cells = results_table([row | {"results": results((15, 5, 0, 0))}]).splitlines()[-1].strip("| ").split(" | ")
+    cells = (
+        results_table([row | {"results": results((15, 5, 0, 0)), "crossval": Figure(0.7, 0.6, 0.8, 253)}])
+        .splitlines()[-1]
+        .strip("| ")
+        .split(" | ")
+    )
     assert cells[:3] == ["`r`", "d **(generated images)**", "net"]
     assert cells[3:6] == ["0.900 (0.500–0.990), n = 20", "20 (5 mirrored or rotated)", "none"]
-    assert cells[7] == "forest: 0.650 (0.500–0.990)"
+    assert cells[7:] == ["forest: 0.650 (0.500–0.990)", "0.700 (0.600–0.800), n = 253"]
 
 
 def test_claims_stand_beside_what_is_found_or_what_is_missing() -> None:

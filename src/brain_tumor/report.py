@@ -132,12 +132,13 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The README's table of results in Markdown.
 
     Args:
-        rows: of each recipe name, dataset, generated, architecture and results (`Results`).
+        rows: of each recipe name, dataset, generated, architecture, results (`Results`) and crossval (`Figure` or
+            None).
     """
     lines = [
         "| recipe | data | model | accuracy, all test images | copies in training | accuracy, clean test images "
-        "| macro F1, clean | best baseline, clean |",
-        "|---|---|---|---|---|---|---|---|",
+        "| macro F1, clean | best baseline, clean | cross-validated accuracy |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         results: Results = row["results"]
@@ -146,6 +147,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
         leaked = f"{copied + mirrored} ({mirrored} mirrored or rotated)" if copied + mirrored else "none"
         every, clean = (_with_n(results.get("accuracy", subset)) for subset in ("published", "clean"))
         cells = [every, leaked, clean, str(results.get("macro_f1", "clean") or "none"), best_baseline(results)]
+        cells.append(_with_n(row["crossval"]) if row["crossval"] else "–")
         lines.append(f"| `{row['name']}` | {data} | {row['architecture']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
