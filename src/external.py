@@ -36,23 +36,26 @@ def main() -> None:
     params = read(PARAMS, "external", ExternalParams)
     device = runtime.start()
     model, card = load(Path("models") / given.name, device)
-    table = pd.DataFrame(columns=["path", "label", "group"])
-    if card.dataset == given.dataset:
-        log.info("%s is the data set of %s itself: nothing external in it", given.dataset, given.name)
+    table = pd.DataFrame(columns=["path", "group", "label"])
+    rows = foreign_rows(given.dataset, card.dataset) if card.dataset != given.dataset else table
+    translated = translate(card.classes, rows["label"], params.means) if len(rows) else None
+    if translated is None:
+        words = "%s on %s: nothing to ask: its own data, or fewer than two classes in common"
+        log.info(words, given.name, given.dataset)
     else:
-        rows = foreign_rows(given.dataset, card.dataset)
-        translated = translate(card.classes, rows["label"], params.means)
-        rows = rows[translated.labels.notna()].reset_index(drop=True)
+        known = translated.labels.notna()
+        rows = rows[known].reset_index(drop=True)
         archive = f"data/raw/{given.dataset}.zip"
         read_image = functools.partial(_enhanced, read_bytes=Reader(archive), operations=card.enhance.operations)
         images = np.stack(list(ordered_map(read_image, list(rows["path"]), f"enhance {given.dataset}")))
         logits = predict_logits(model, torch.from_numpy(images), device, encode(rows, card.metadata)).double()
         probabilities = to_probabilities(logits, card.head, card.calibration.temperature).numpy()
         joined = translated.join(probabilities)
-        table = rows[["path", "group"]].assign(label=translated.labels.dropna().to_numpy())
+        table = rows[["path", "group"]].assign(label=translated.labels[known].to_numpy())
         for k, label in enumerate(translated.classes):
             table[f"p_{label}"] = joined[:, k].round(6)
-        log.info("%s on %s: %d images, classes %s", given.name, given.dataset, len(rows), ", ".join(translated.classes))
+        words = "%s on %s: %d images, classes %s; %d more have no class in common"
+        log.info(words, given.name, given.dataset, len(rows), ", ".join(translated.classes), (~known).sum())
     with staged(f"data/external/{given.name}-{given.dataset}.csv") as (draft,):
         write_csv(draft, table)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor import charts
+from brain_tumor.errors import UserError
 from brain_tumor.evaluation import HEADLINE
 from brain_tumor.external import ExternalParams
 from brain_tumor.intervals import Rounds, Sample, View, measure
@@ -19,22 +20,31 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Write the headline figures with intervals of each model on each other data set, and a picture of them."""
     params = read(PARAMS, "external", ExternalParams)
+    rounds = Rounds(rounds=params.rounds, seed=params.seed)
     tables, shown = [], {}
+    generated = {}
     for name in params.recipes:
-        rounds = read(PARAMS, f"recipes.{name}.evaluate", dict[str, object])
+        own = read(PARAMS, f"recipes.{name}.dataset", str)
+        for dataset in params.datasets:
+            either = [read(PARAMS, f"datasets.{one}.about.generated", bool) for one in (own, dataset)]
+            generated[name, dataset] = any(either)
+    for name in params.recipes:
         for dataset in params.datasets:
             text = {"label": str, "group": str}
             table = pd.read_csv(f"data/external/{name}-{dataset}.csv", dtype=text, keep_default_na=False)
             if table.empty:
                 continue
-            found = measured(table, name, dataset, Rounds.model_validate({k: rounds[k] for k in ("rounds", "seed")}))
+            found = measured(table, name, dataset, rounds)
             tables.append(found)
             shown[name, dataset] = found
             accuracy = found[found["figure"] == "balanced_accuracy"].iloc[0]
             log.info("%s on %s: n = %d, balanced accuracy %.4f", name, dataset, len(table), accuracy["value"])
+    if not tables:
+        raise UserError("no recipe of external.recipes can be asked about any of external.datasets")
     figures = pd.concat(tables, ignore_index=True)
     headline = {
-        f"{name} on {dataset}": {"n": int(found["n"].iloc[0])} | dict(zip(found["figure"], found["value"], strict=True))
+        f"{name} on {dataset}": {"n": int(found["n"].iloc[0]), "generated_images": generated[name, dataset]}
+        | dict(zip(found["figure"], found["value"], strict=True))
         for (name, dataset), found in shown.items()
     }
     with staged("metrics/external/figures.csv", "metrics/external/summary.json", "plots/external") as outs:
@@ -43,9 +53,9 @@ def main() -> None:
         outs[2].mkdir()
         for figure in ("balanced_accuracy", "ece"):
             part = figures[figures["figure"] == figure]
-            charts.figure_matrix(
-                outs[2] / f"{figure}.png", part, params.recipes, params.datasets, figure.replace("_", " ")
-            )
+            marks = {pair for pair, made in generated.items() if made}
+            title = figure.replace("_", " ")
+            charts.figure_matrix(outs[2] / f"{figure}.png", part, params.recipes, params.datasets, marks, title)
 
 
 def measured(table: pd.DataFrame, name: str, dataset: str, rounds: Rounds) -> pd.DataFrame:

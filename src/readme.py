@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.params import read
-from brain_tumor.report import audit_table, claims_table, results_table
+from brain_tumor.report import audit_table, claims_table, protocol_subset, results_table
 from brain_tumor.results import Figure, Results
 from stage import PARAMS
 
@@ -30,8 +30,7 @@ def _recipes(root: Path) -> list[dict[str, Any]]:
         found = Results.read(figures) if figures.exists() else None
         same = None
         if published and found:
-            subset = {"test": "published"}.get(published["protocol"], f"{published['protocol']} rows")
-            same = found.get("accuracy", subset)
+            same = found.get("accuracy", protocol_subset(published["protocol"]))
         if published and published["protocol"] == "selected on test":
             same = _figure(root / f"metrics/{name}/protocol.json")
         rows.append(

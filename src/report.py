@@ -38,11 +38,12 @@ def main(name: str) -> None:
     pictures["audit"] = Path(f"plots/{dataset}/audit.png").read_bytes()
     pictures["enhance"] = Path(f"plots/{name}/enhance.png").read_bytes()
     curves, leaks = BytesIO(), BytesIO()
+    title = f"{name}{' (generated images)' if about['generated'] else ''}"
     selected = metrics["train"]["selected_epoch"]
-    plots.learning_curves(curves, pd.read_csv(f"plots/{name}/curves.csv"), selected, f"{name}: learning curves")
+    plots.learning_curves(curves, pd.read_csv(f"plots/{name}/curves.csv"), selected, f"{title}: learning curves")
     kinds = {"none": "clean"} | {kind: f"leak: {kind}" for kind in LEAKS}
     by_leak = {kind: found for kind, subset in kinds.items() if (found := results.get("accuracy", subset))}
-    plots.leak_chart(leaks, by_leak, f"{name}: {results.n():,} test images")
+    plots.leak_chart(leaks, by_leak, f"{title}: {results.n():,} test images")
     pictures |= {"curves": curves.getvalue(), "leaks": leaks.getvalue()}
     commit = last_commit(f"src/{file}" for file in card["code"])
     summary = {

@@ -7,7 +7,7 @@ import pandas as pd
 
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
-from brain_tumor.repeats import figures_of
+from brain_tumor.repeats import figures_of, predictions
 from stage import PARAMS, run
 
 log = logging.getLogger(__name__)
@@ -17,18 +17,20 @@ SPREAD = ("accuracy", "macro_f1", "auroc", "ece")
 def main(name: str) -> None:
     """Write mean, standard deviation and range over seeds, on all test rows and on the clean ones."""
     classes = read(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
+    dataset = read(PARAMS, f"recipes.{name}.dataset", str)
+    generated = read(PARAMS, f"datasets.{dataset}.about.generated", bool)
+    seeds = read(PARAMS, "seeds.values", tuple[int, ...])
     lines = []
-    for path in sorted(Path(f"data/seeds/{name}").glob("*.csv"), key=lambda path: int(path.stem)):
-        predictions = pd.read_csv(path, dtype={"label": str, "leak": str}, keep_default_na=False)
-        for subset, chosen in (("published", predictions), ("clean", predictions[predictions["leak"] == ""])):
+    for seed, table in predictions(Path(f"data/seeds/{name}"), [str(seed) for seed in seeds]).items():
+        for subset, chosen in (("published", table), ("clean", table[table["leak"] == ""])):
             if len(chosen):
-                line = {"seed": int(path.stem), "subset": subset, "n": len(chosen)}
+                line = {"seed": int(seed), "subset": subset, "n": len(chosen)}
                 lines.append(line | figures_of(chosen, classes))
     runs = pd.DataFrame(lines)
     found: dict[str, dict[str, float]] = {}
     for subset in dict.fromkeys(runs["subset"]):
         part = runs[runs["subset"] == subset]
-        found[subset] = {"n": int(part["n"].iloc[0]), "seeds": len(part)}
+        found[subset] = {"n": int(part["n"].iloc[0]), "seeds": len(part), "generated_images": generated}
         for figure in SPREAD:
             values = part[figure]
             spread = {"": values.mean(), "_sd": values.std(), "_lowest": values.min(), "_highest": values.max()}

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from heads import head
 from sklearn import metrics as sk
 
 from brain_tumor import baselines, curves, evaluation
-from brain_tumor.calibration import Calibration
+from brain_tumor.calibration import Calibration, calibrate
 from brain_tumor.evaluation import EvaluateParams, Predicted
 from brain_tumor.results import Results
 from brain_tumor.robustness import USUAL, Alteration, alter
@@ -137,6 +138,25 @@ def test_an_alteration_changes_pixels_and_keeps_the_shape(alteration: Alteration
         assert np.corrcoef(altered.ravel(), images.ravel())[0, 1] > 0.85
 
 
+@pytest.mark.parametrize(("kind", "strength"), [("blur", 0.0), ("crop", 0.5), ("gamma", -1.0), ("left-right", 1.0)])
+def test_impossible_alterations_are_errors(kind: str, strength: float) -> None:
+    with pytest.raises(ValueError, match=f"the strength of {kind} goes from"):
+        Alteration.model_validate({"kind": kind, "strength": strength})
+
+
+def test_an_alteration_named_twice_is_an_error() -> None:
+    with pytest.raises(ValueError, match="names an alteration twice"):
+        EvaluateParams(rounds=100, seed=0, robustness=(USUAL[0], USUAL[0]))
+
+
+def test_thresholds_with_nine_digits_still_hold_the_rows_that_made_them() -> None:
+    logits = torch.tensor([[26.0, 0.0], [0.0, 26.0]]).repeat(30, 1)
+    truth = torch.tensor([0, 1]).repeat(30)
+    probabilities = logits.double().softmax(-1).numpy()
+    sets = evaluation.prediction_sets(probabilities, truth.numpy(), calibrate(logits, truth, "softmax"))
+    assert sets["coverage_at_90"].mean() == 1.0
+
+
 def test_no_alteration_at_its_neutral_strength() -> None:
     images = np.stack([head(n) for n in range(2)])
     for kind, strength in (("rotation", 0), ("gamma", 1), ("noise", 0), ("resolution", 1), ("crop", 0)):
@@ -149,13 +169,13 @@ def test_curves_agree_with_their_areas() -> None:
     table = curves.roc(test.truth, test.calibrated, CLASSES)
     for k, label in enumerate(CLASSES):
         area = sk.roc_auc_score(test.truth == k, test.calibrated[:, k])
-        assert np.trapezoid(table[label], table["false_positive_rate"]) == pytest.approx(area, abs=0.01)
-    assert np.allclose(table["macro"], table[list(CLASSES)].mean(axis=1))
+        assert np.trapezoid(table[f"class {label}"], table["false_positive_rate"]) == pytest.approx(area, abs=0.01)
+    assert np.allclose(table["macro"], table[[f"class {label}" for label in CLASSES]].mean(axis=1))
     table = curves.precision_recall(test.truth, test.calibrated, CLASSES)
-    assert table["a"].is_monotonic_decreasing
-    assert table["a"].iloc[-1] >= (test.truth == 0).mean() - 1e-9
+    assert table["class a"].is_monotonic_decreasing
+    assert table["class a"].iloc[-1] >= (test.truth == 0).mean() - 1e-9
     lost = curves.roc(np.zeros(4, np.int64), test.calibrated[:4], CLASSES)
-    assert lost["b"].isna().all(), "a class that does not occur has no curve"
+    assert lost["class b"].isna().all(), "a class that does not occur has no curve"
 
 
 def test_coverage_ends_at_the_accuracy_and_does_not_hang_on_the_order_of_equals() -> None:

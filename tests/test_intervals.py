@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor.intervals import Rounds, Sample, View, measure, resample
+from brain_tumor.metrics import error_if_calibrated
 
 ROUNDS = Rounds(rounds=200, seed=0)
 CLASSES = ("a", "b", "c")
@@ -33,10 +34,10 @@ def everything(probabilities: np.ndarray, model: str = "m", subset: str = "all")
 def test_every_figure_lies_in_its_interval_and_draws_follow_the_seed() -> None:
     sample, probabilities = case()
     found = measure(sample, [everything(probabilities)], CLASSES, ROUNDS)
-    assert set(found["n"]) == {150}
-    overall = found[~found["figure"].str.contains("ece")]  # whose resamples are biased upwards
-    assert (overall["low"] <= overall["value"]).all()
-    assert (overall["value"] <= overall["high"]).all()
+    assert set(found.loc[found["class"] == "", "n"]) == {150}
+    assert of(found, "recall", **{"class": "a"})["n"] == (sample.truth == 0).sum()
+    assert (found["low"] <= found["value"]).all()
+    assert (found["value"] <= found["high"]).all()
     assert of(found, "accuracy")["wilson_low"] < of(found, "accuracy")["value"]
     again = measure(sample, [everything(probabilities)], CLASSES, ROUNDS)
     pd.testing.assert_frame_equal(found, again)
@@ -80,6 +81,18 @@ def test_resample_draws_whole_groups_and_as_many_of_each_stratum() -> None:
     assert (weights[:, first[:2]].sum(1) == 2).all()
     assert (weights[:, first[2:]].sum(1) == 3).all()
     assert (resample(sample, 1, ROUNDS) != weights).any()
+
+
+def test_the_calibration_error_of_a_calibrated_model_may_be_nothing() -> None:
+    """Resampling makes the error larger: percentiles would shut out the truth, which is 0 here."""
+    random = np.random.default_rng(1)
+    probabilities = random.dirichlet(np.ones(3), 300)
+    truth = np.array([random.choice(3, p=row) for row in probabilities])
+    sample = Sample(truth, [f"g{i}" for i in range(300)], ["all"] * 300)
+    found = of(measure(sample, [everything(probabilities)], CLASSES, ROUNDS), "ece")
+    assert found["low"] < 0.02 < found["value"] <= found["high"]
+    expected = error_if_calibrated(probabilities.max(1), 0)
+    assert found["value"] == pytest.approx(expected, abs=0.03)
 
 
 def test_differences_are_measured_on_the_same_resamples() -> None:

@@ -1,5 +1,7 @@
 """Statistics over repeated trainings, against SciPy and by hand; and common terms of two data sets."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,16 @@ from scipy import stats
 
 from brain_tumor.errors import UserError
 from brain_tumor.external import translate
-from brain_tumor.repeats import SHOWN, corrected_interval, corrected_t_test, figures_of, holm, mcnemar, over_folds
+from brain_tumor.repeats import (
+    SHOWN,
+    corrected_interval,
+    corrected_t_test,
+    figures_of,
+    holm,
+    mcnemar,
+    over_folds,
+    predictions,
+)
 
 MEANS = {"glioma": "tumor", "meningioma": "tumor", "pituitary": "tumor"}
 
@@ -63,6 +74,7 @@ def test_figures_of_folds_are_summed_up() -> None:
 def test_labels_that_the_model_knows_stay_as_they_are() -> None:
     classes = ("glioma", "meningioma", "notumor", "pituitary")
     same = translate(classes, pd.Series(["glioma", "pituitary"]), MEANS)
+    assert same is not None
     assert same.classes == classes
     probabilities = np.array([[0.1, 0.2, 0.3, 0.4]])
     np.testing.assert_array_equal(same.join(probabilities), probabilities)
@@ -71,13 +83,23 @@ def test_labels_that_the_model_knows_stay_as_they_are() -> None:
 def test_finer_classes_are_added_up_to_the_coarser_ones() -> None:
     fine = ("glioma", "meningioma", "notumor", "pituitary")
     found = translate(fine, pd.Series(["tumor", "notumor"]), MEANS)
+    assert found is not None
     assert found.classes == ("tumor", "notumor")
     np.testing.assert_allclose(found.join(np.array([[0.1, 0.2, 0.3, 0.4]])), [[0.7, 0.3]])
     found = translate(("tumor", "notumor"), pd.Series(["glioma", "notumor", "artifact"]), MEANS)
+    assert found is not None
     assert found.labels.tolist()[:2] == ["tumor", "notumor"]
     assert found.labels.isna().tolist() == [False, False, True], "what has no counterpart is left out"
 
 
-def test_nothing_in_common_is_an_error() -> None:
-    with pytest.raises(UserError, match=r"fewer than two classes common to cat, dog and glioma"):
-        translate(("cat", "dog"), pd.Series(["glioma"]), MEANS)
+def test_nothing_in_common_is_said() -> None:
+    assert translate(("cat", "dog"), pd.Series(["glioma"]), MEANS) is None
+    assert translate(("tumor", "notumor"), pd.Series(["glioma", "meningioma"]), MEANS) is None
+
+
+def test_files_of_an_earlier_study_are_not_summed_up(tmp_path: Path) -> None:
+    for name in ("0-0", "0-1"):
+        (tmp_path / f"{name}.csv").write_text("path,label\na.png,NA\n")
+    assert predictions(tmp_path, ["0-0", "0-1"])["0-0"]["label"].tolist() == ["NA"]
+    with pytest.raises(UserError, match=r"holds 0-1, which params\.yaml does not name any more"):
+        predictions(tmp_path, ["0-0"])

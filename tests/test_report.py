@@ -45,7 +45,7 @@ def page(**changes: Any) -> str:
             "classes": ["<b>"],
             "pretrained": "none",
             "data": "f" * 8,
-            "calibration": {"temperature": 1.5},
+            "calibration": {"temperature": 1.5, "operating_point": None},
             "versions": {"torch": "2"},
         },
         "metrics": {
@@ -142,8 +142,22 @@ def test_claims_stand_beside_what_is_found_or_what_is_missing() -> None:
     assert first[:4] == ["`r`", "d", "0.9985", "its test images"]
     assert first[4] == first[5] == "not run yet: `make repro RECIPE=r`"
     assert second[4:] == [
-        "not run yet: see stages/protocol", "0.800 (0.500–0.990), n = 20", "0.700 (0.600–0.800), n = 253",
+        "not run: see stages/protocol", "0.800 (0.500–0.990), n = 20", "0.700 (0.600–0.800), n = 253",
     ]  # fmt: skip
+
+
+def test_resamples_that_all_agree_give_way_to_the_score_interval() -> None:
+    line = ("model", "published", "", "accuracy", 26, 1.0, 1.0, 1.0, 0.871, 1.0)
+    columns = ["model", "subset", "class", "figure", "n", "value", "low", "high", "wilson_low", "wilson_high"]
+    assert str(Results(pd.DataFrame([line], columns=columns)).get("accuracy")) == "1.000 (0.871–1.000)"
+
+
+def test_the_report_sets_a_claim_beside_what_is_found() -> None:
+    published = {"accuracy": 0.96, "measured_on": "51 images", "protocol": "train"}
+    html = page(block={"evaluate": {"rounds": 100}, "train": {"select": "loss"}, "published": published})
+    assert "51 images" in html
+    assert "add `train` to its `evaluate.also`" in html
+    assert "is no test" in html
 
 
 def test_the_readme_shows_what_is_in_metrics() -> None:

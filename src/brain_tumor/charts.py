@@ -1,6 +1,6 @@
 """Charts of an evaluation as PNG files that are the same bytes on every run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from brain_tumor.curves import CLASS
 from brain_tumor.plots import save
 
 COLORS = {"published": "#b2182b", "clean": "#2166ac"}
@@ -50,11 +51,12 @@ def curves_by_class(path: Path, tables: Mapping[str, pd.DataFrame], areas: pd.Da
     for axes, (subset, table) in zip(panels, tables.items(), strict=True):
         x = table.columns[0]
         of_class = areas[areas["subset"] == subset].set_index("class")
-        for number, label in enumerate(table.columns[2:]):
-            if table[label].notna().any():
+        for number, column in enumerate(table.columns[2:]):
+            if table[column].notna().any():
+                label = column.removeprefix(CLASS)
                 area = of_class.loc[label]
                 words = f"{label}: {area['value']:.3f} ({area['low']:.3f}–{area['high']:.3f})"
-                axes.plot(table[x], table[label], color=CLASS_COLORS[number % 10], lw=1.8, label=words)
+                axes.plot(table[x], table[column], color=CLASS_COLORS[number % 10], lw=1.8, label=words)
         if kind == "roc":
             axes.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
         axes.set(xlabel=x.replace("_", " "), ylabel="true positive rate" if kind == "roc" else "precision")
@@ -151,9 +153,19 @@ def robustness_chart(path: Path, table: pd.DataFrame, title: str) -> None:
     save(figure, path)
 
 
-def figure_matrix(path: Path, table: pd.DataFrame, models: Sequence[str], sets: Sequence[str], title: str) -> None:
-    """Draw a figure, 0 to 1, of each model (rows) on each data set (columns), with its interval and n."""
-    figure = Figure(figsize=(3 + 1.7 * len(sets), 1.8 + 0.9 * len(models)), layout="constrained")
+def figure_matrix(
+    path: Path,
+    table: pd.DataFrame,
+    models: Sequence[str],
+    sets: Sequence[str],
+    generated: Collection[tuple[str, str]],
+    title: str,
+) -> None:
+    """Draw a figure, 0 to 1, of each model (rows) on each data set (columns), with its interval and n.
+
+    Pairs in `generated` are marked: the model or the data set has generated images.
+    """
+    figure = Figure(figsize=(3 + 1.9 * len(sets), 1.8 + 1.0 * len(models)), layout="constrained")
     axes = figure.subplots()
     values = np.full((len(models), len(sets)), np.nan)
     for model, dataset, n, value, low, high in table[["model", "subset", "n", "value", "low", "high"]].itertuples(
@@ -162,7 +174,8 @@ def figure_matrix(path: Path, table: pd.DataFrame, models: Sequence[str], sets: 
         row, column = models.index(model), sets.index(dataset)
         values[row, column] = value
         color = "white" if value > 0.6 else "black"
-        words = f"{value:.3f}\n{low:.3f}–{high:.3f}\nn = {n:,}"
+        mark = "\n(generated images)" if (model, dataset) in generated else ""
+        words = f"{value:.3f}\n{low:.3f}–{high:.3f}\nn = {n:,}{mark}"
         axes.text(column, row, words, ha="center", va="center", color=color, fontsize=9)
     image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(sets)), sets)

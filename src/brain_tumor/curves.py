@@ -9,10 +9,11 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from brain_tumor.metrics import BINS, Floats, Ints, bins, wilson
 
 GRID = np.linspace(0, 1, 201)
+CLASS = "class "  # before the name of a class, which may be any
 
 
 def roc(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:
-    """false_positive_rate on the grid, and the true positive rate of each class against the rest, and their mean."""
+    """false_positive_rate on the grid, and the true positive rate of each class (`class <name>`), and their mean."""
     columns = {}
     for k, label in enumerate(classes):
         positive = truth == k
@@ -26,7 +27,7 @@ def roc(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFr
 
 
 def precision_recall(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:
-    """recall on the grid, and the best precision of each class at that recall or more, and their mean."""
+    """recall on the grid, the best precision at that recall or more of each class (`class <name>`), and their mean."""
     columns = {}
     for k, label in enumerate(classes):
         positive = truth == k
@@ -84,6 +85,6 @@ def decisions(positive: "np.ndarray[tuple[int], np.dtype[np.bool_]]", scores: Fl
 
 
 def _with_mean(x: str, columns: dict[str, Floats]) -> pd.DataFrame:
-    table = pd.DataFrame(columns)
-    # Of the classes that have a curve.
+    table = pd.DataFrame({f"{CLASS}{label}": values for label, values in columns.items()})
+    # The mean is that of the classes that have a curve.
     return pd.concat([pd.DataFrame({x: GRID, "macro": table.mean(axis=1)}), table], axis=1)

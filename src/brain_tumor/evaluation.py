@@ -6,11 +6,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from brain_tumor.calibration import Calibration
 from brain_tumor.intervals import METHOD, Rounds, Sample, View, measure
 from brain_tumor.leakage import LEAKS
-from brain_tumor.metrics import Floats, Ints
+from brain_tumor.metrics import Floats, Ints, error_if_calibrated
 from brain_tumor.robustness import USUAL, Alteration
 
 MODEL, PUBLISHED, CLEAN = "model", "published", "clean"
@@ -21,6 +22,8 @@ ATTRIBUTES = ("plane", "site", "sex")  # columns whose values are subgroups
 class EvaluateParams(Rounds):
     """`recipes.<name>.evaluate`.
 
+    Of two classes the first is the one that sensitivity is about.
+
     Attributes:
         rounds, seed: of the bootstrap.
         also: parts of the split that are measured too, because an author's claim was: never mixed with test rows.
@@ -29,6 +32,12 @@ class EvaluateParams(Rounds):
 
     also: tuple[Literal["train", "validation"], ...] = ()
     robustness: tuple[Alteration, ...] = USUAL
+
+    @model_validator(mode="after")
+    def _different(self) -> "EvaluateParams":
+        if len({str(alteration) for alteration in self.robustness}) < len(self.robustness):
+            raise ValueError("robustness names an alteration twice")
+        return self
 
 
 class Predicted(NamedTuple):
@@ -80,6 +89,13 @@ def evaluate(
     views += [View(MODEL, f"leak: {kind}", test.calibrated, leak == kind) for kind in LEAKS]
     views += [View(MODEL, name, test.calibrated, chosen) for name, chosen in subgroups(test.rows)]
     table = measure(test.sample, views, classes, params, differences, calibration.operating_point)
+    chance = [
+        {"model": MODEL, "subset": name, "class": "", "figure": "ece_if_calibrated", "n": int(chosen.sum())}
+        | {"value": error_if_calibrated(test.calibrated[chosen].max(1), params.seed)}
+        for name, chosen in halves
+        if chosen.any()
+    ]
+    table = pd.concat([table, pd.DataFrame(chance)], ignore_index=True)
     detailed = (table["model"] == MODEL) & table["subset"].isin((PUBLISHED, CLEAN))
     return table[(table["class"] == "") | detailed].reset_index(drop=True)
 
@@ -88,7 +104,8 @@ def prediction_sets(probabilities: Floats, truth: Ints, calibration: Calibration
     """By wanted coverage: (N,) whether the true class is in the prediction set, and (N,) the size of the set."""
     values = {}
     for coverage, least in calibration.least.items():
-        inside, name = probabilities >= least, f"{float(coverage):.0%}".rstrip("%")
+        # Thresholds are kept with nine digits, so that is what probabilities are compared with.
+        inside, name = probabilities.round(9) >= least, f"{float(coverage):.0%}".rstrip("%")
         values[f"coverage_at_{name}"] = inside[np.arange(len(truth)), truth].astype(float)
         values[f"set_size_at_{name}"] = inside.sum(1).astype(float)
     return values

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from brain_tumor.errors import UserError
 from brain_tumor.metrics import Floats
 from brain_tumor.params import Block
 
@@ -17,11 +16,14 @@ class ExternalParams(Block):
     Attributes:
         recipes, datasets: whose models are asked about what.
         means: a finer class and the coarser one that it is one of, as glioma is a tumor.
+        rounds, seed: of the bootstrap.
     """
 
     recipes: tuple[str, ...]
     datasets: tuple[str, ...]
     means: Mapping[str, str]
+    rounds: int
+    seed: int
 
 
 class Translation(NamedTuple):
@@ -39,11 +41,10 @@ class Translation(NamedTuple):
         return joined
 
 
-def translate(classes: Sequence[str], labels: "pd.Series[str]", means: Mapping[str, str]) -> Translation:
+def translate(classes: Sequence[str], labels: "pd.Series[str]", means: Mapping[str, str]) -> Translation | None:
     """Find common terms: the model's own classes if they name every label, else the coarser ones of both.
 
-    Raises:
-        UserError: fewer than two common classes.
+    None if fewer than two are common.
     """
     if set(labels) <= set(classes):
         own = tuple(classes)
@@ -53,6 +54,5 @@ def translate(classes: Sequence[str], labels: "pd.Series[str]", means: Mapping[s
     mapped = labels.map(lambda label: means.get(label, label))
     mapped = mapped.where(mapped.isin(common))
     if mapped.nunique() < 2:
-        known = ", ".join(sorted(set(labels)))
-        raise UserError(f"external.means makes fewer than two classes common to {', '.join(classes)} and {known}")
+        return None
     return Translation(common, mapped, tuple(common.index(name) for name in coarse))

@@ -60,8 +60,9 @@ def measure(
         point: of two classes, the operating point.
 
     Returns:
-        One row a figure: model, subset, class ('' for all), figure, n (rows), value, low and high (95 % percentile
-        bootstrap), wilson_low and wilson_high (of plain proportions). Views without rows give none.
+        One row a figure: model, subset, class ('' for all), figure, n (rows that it is about: of recall those of
+        the class), value, low and high (95 % percentile bootstrap), wilson_low and wilson_high (of plain
+        proportions). Views without rows give none.
     """
     views_with_rows = [k for k, view in enumerate(views) if view.chosen.any()]
     chunks = range(-(-rounds.rounds // CHUNK))
@@ -147,16 +148,24 @@ def _table(value: Figures, spread: Figures, model: str, subset: str, n: int, cla
         rows += [(label, name, values[0, k], spread.by_class[name][:, k]) for k, label in enumerate(classes)]
     lines = []
     for label, name, point, drawn in rows:
-        defined: Floats = drawn[np.isfinite(drawn)]
-        known = len(defined) > 0 and bool(np.isfinite(point))
-        low, high = np.quantile(defined, (0.025, 0.975)) if known else (np.nan, np.nan)
-        lines.append((model, subset, label, name, n, point, low, high))
+        lines.append((model, subset, label, name, n, point, *_interval(name, float(point), drawn)))
     table = pd.DataFrame(lines, columns=["model", "subset", "class", "figure", "n", "value", "low", "high"])
     return table.assign(wilson_low=np.nan, wilson_high=np.nan)
 
 
+def _interval(figure: str, value: float, drawn: Floats) -> tuple[float, float]:
+    """Percentiles of the resamples; of calibration errors, which resampling biases upwards, turned around the value."""
+    defined: Floats = drawn[np.isfinite(drawn)]
+    if not len(defined) or not np.isfinite(value):
+        return np.nan, np.nan
+    low, high = map(float, np.quantile(defined, (0.025, 0.975)))
+    if figure.endswith("ece") and value >= 0 and low >= 0:  # an error, not a difference of two
+        return min(max(0.0, 2 * value - high), value), max(2 * value - low, value)
+    return low, high
+
+
 def _with_wilson(table: pd.DataFrame, sample: Sample, view: View, classes: Sequence[str]) -> pd.DataFrame:
-    """Fill in the score intervals of plain proportions."""
+    """Fill in the score intervals of plain proportions, and of how many rows they are."""
     predicted = view.probabilities[view.chosen].argmax(1)
     counts = confusion(sample.truth[view.chosen], predicted, np.ones((1, len(predicted))), len(classes))[0]
     hits, support, claimed, n = np.diag(counts), counts.sum(1), counts.sum(0), counts.sum()
@@ -167,4 +176,6 @@ def _with_wilson(table: pd.DataFrame, sample: Sample, view: View, classes: Seque
         of["specificity", label] = n - support[k] - claimed[k] + hits[k], n - support[k]
     pairs = [of.get((figure, label), (0, 0)) for figure, label in zip(table["figure"], table["class"], strict=True)]
     found = [wilson(part, whole) if whole else (np.nan, np.nan) for part, whole in pairs]
-    return table.assign(wilson_low=[low for low, _ in found], wilson_high=[high for _, high in found])
+    sizes = [of.get((figure, label), (0, n))[1] for figure, label in zip(table["figure"], table["class"], strict=True)]
+    low, high = zip(*found, strict=True)
+    return table.assign(n=np.array(sizes, np.int64), wilson_low=low, wilson_high=high)

@@ -129,6 +129,14 @@ def calibration_error(confidence: Floats, right: NDArray[np.bool_], weights: Flo
     return error
 
 
+def error_if_calibrated(confidence: Floats, seed: int, draws: int = 200) -> float:
+    """The mean calibration error that so many rows of this confidence show where the truth is drawn by it: not 0."""
+    random = np.random.default_rng(seed)
+    ones = np.ones((1, len(confidence)))
+    errors = [calibration_error(confidence, random.random(len(confidence)) < confidence, ones) for _ in range(draws)]
+    return float(np.mean(errors))
+
+
 def bins(confidence: Floats) -> Ints:
     """(N,) numbers of bins between quantiles; equal values stay together."""
     edges = np.quantile(confidence, np.linspace(0, 1, BINS + 1)[1:-1])

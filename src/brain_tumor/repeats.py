@@ -1,21 +1,35 @@
 """What repeated trainings tell: cross-validation, seeds, and paired comparisons of two recipes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from brain_tumor.errors import UserError
 from brain_tumor.metrics import Floats, figures
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "ece")
 
 
-def figures_of(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
+def predictions(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the tables of predictions in a folder: those named, and there must be no other.
+
+    Raises:
+        UserError: files of other folds or seeds, which an earlier params.yaml left.
+    """
+    if left := sorted({path.stem for path in folder.glob("*.csv")} - set(names)):
+        raise UserError(f"{folder} holds {', '.join(left)}, which params.yaml does not name any more: remove them")
+    text = {"path": str, "label": str, "group": str, "leak": str}
+    return {name: pd.read_csv(folder / f"{name}.csv", dtype=text, keep_default_na=False) for name in names}
+
+
+def figures_of(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
     """The figures in SHOWN of one table of predictions: label, and p_<class> of each class."""
-    truth = np.array([classes.index(label) for label in predictions["label"]], np.int64)
-    probabilities = predictions[[f"p_{label}" for label in classes]].to_numpy(float)
+    truth = np.array([classes.index(label) for label in table["label"]], np.int64)
+    probabilities = table[[f"p_{label}" for label in classes]].to_numpy(float)
     found = figures(truth, probabilities, np.ones((1, len(truth)))).overall
     return {name: float(found[name][0]) for name in SHOWN}
 
@@ -33,6 +47,7 @@ def over_folds(runs: pd.DataFrame) -> dict[str, Any]:
     for name in SHOWN:
         values = runs[name].to_numpy(float)
         low, high = corrected_interval(values, float((runs["n"] / runs["trained"]).mean()))
+        low, high = max(low, -1.0 if name == "mcc" else 0.0), min(high, 1.0)
         found |= {name: values.mean(), f"{name}_low": low, f"{name}_high": high, f"{name}_sd": values.std(ddof=1)}
     return found
 

@@ -25,10 +25,10 @@ HEADLINE = (
     ("classwise_ece", "calibration error by class"),
 )
 TWO_CLASSES = (
-    ("sensitivity_at_point", "sensitivity at the operating point"),
-    ("specificity_at_point", "specificity at the operating point"),
-    ("sensitivity_at_95_specificity", "sensitivity at 95 % specificity"),
-    ("specificity_at_95_sensitivity", "specificity at 95 % sensitivity"),
+    ("sensitivity_at_point", "sensitivity for {}, operating point"),
+    ("specificity_at_point", "specificity for {}, operating point"),
+    ("sensitivity_at_95_specificity", "sensitivity for {} at 95 % specificity"),
+    ("specificity_at_95_sensitivity", "specificity for {} at 95 % sensitivity"),
 )
 SETS = (
     ("coverage_at_90", "sets for 90 %: the true class is in"),
@@ -43,13 +43,14 @@ BY_CLASS = (
     ("f1", "F1"),
     ("auroc", "AUROC"),
     ("auprc", "AUPRC"),
+    ("coverage_at_90", "in its 90 % set"),
 )
 # By the protocol of a claim, what is missing to follow it.
 PROTOCOLS = {
     "test": "",
     "train": "add `train` to its `evaluate.also`",
     "validation": "add `validation` to its `evaluate.also`",
-    "selected on test": "not run yet: see stages/protocol",
+    "selected on test": "not run: see stages/protocol",
 }
 
 _pages = Environment(
@@ -89,11 +90,12 @@ def recipe_page(
         **{"audit": {"published_test": 0, **metrics["audit"]}},
         **{name: metrics[name] for name in ("split", "train")},
         results=results,
-        headline=HEADLINE + (TWO_CLASSES if len(card["classes"]) == 2 else ()),
+        headline=HEADLINE + _two_classes(card["classes"]),
         sets=SETS,
         by_class=BY_CLASS,
         few=FEW,
         sentence=sentence(results),
+        **dict(zip(("same", "missing"), _by_protocol(block.get("published"), results), strict=True)),
         suspects=suspects,
         pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         sheets=sheets,
@@ -101,6 +103,22 @@ def recipe_page(
         parameters=json.dumps(block, indent=2),
     )
     return page + "\n"
+
+
+def _by_protocol(published: Mapping[str, Any] | None, results: Results) -> tuple[Figure | None, str]:
+    """Our figure by the protocol of a claim, as far as `evaluate` has it, or what is missing for it."""
+    if not published:
+        return None, ""
+    return results.get("accuracy", protocol_subset(published["protocol"])), PROTOCOLS[published["protocol"]]
+
+
+def protocol_subset(protocol: str) -> str:
+    """The subset of the table of figures that a protocol measures on."""
+    return "published" if protocol == "test" else f"{protocol} rows"
+
+
+def _two_classes(classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, title.format(classes[0])) for key, title in TWO_CLASSES) if len(classes) == 2 else ()
 
 
 def index_page(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -176,7 +194,7 @@ def claims_table(rows: Sequence[Mapping[str, Any]]) -> str:
         missing = f"not run yet: `make repro RECIPE={name}`"
         clean = _with_n(results.get("accuracy", "clean")) if results else missing
         same = _with_n(row["same"]) if row["same"] else missing if results is None else PROTOCOLS[published["protocol"]]
-        crossval = _with_n(row["crossval"]) if row["crossval"] else "not run yet: see stages/crossval"
+        crossval = _with_n(row["crossval"]) if row["crossval"] else "not run: see stages/crossval"
         cells = [f"{published['accuracy']:.4g}", published["measured_on"], same, clean, crossval]
         lines.append(f"| `{name}` | {row['dataset']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -27,6 +27,11 @@ class Results:
     def __init__(self, table: pd.DataFrame) -> None:
         keys = ("model", "subset", "class", "figure")
         table = table[table["value"].notna()].fillna({"class": ""})
+        if "wilson_low" in table:
+            # Resamples that all agree (every row right) say nothing of how sure that is: Wilson's interval does.
+            certain = (table["low"] == table["high"]) & table["wilson_low"].notna()
+            low, high = (table[end].where(~certain, table[f"wilson_{end}"]) for end in ("low", "high"))
+            table = table.assign(low=low, high=high)
         places = zip(*(table[key] for key in keys), strict=True)
         values = zip(table["value"], table["low"], table["high"], table["n"], strict=True)
         self._found = {
@@ -37,7 +42,8 @@ class Results:
     @classmethod
     def read(cls, path: Path) -> "Results":
         """Read figures.csv."""
-        return cls(pd.read_csv(path, keep_default_na=False, na_values={"value": "", "low": "", "high": ""}))
+        numbers = dict.fromkeys(("value", "low", "high", "wilson_low", "wilson_high"), "")
+        return cls(pd.read_csv(path, keep_default_na=False, na_values=numbers))
 
     def get(self, figure: str, subset: str = "published", model: str = "model", label: str = "") -> Figure | None:
         """Return a figure; None if it is not there or not defined."""

@@ -6,6 +6,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from brain_tumor.params import Block
 
@@ -24,11 +25,29 @@ class Alteration(Block):
     kind: Kind
     strength: float = 0.0
 
+    @model_validator(mode="after")
+    def _possible(self) -> "Alteration":
+        low, high = RANGES[self.kind]
+        if not low <= self.strength <= high:
+            raise ValueError(f"the strength of {self.kind} goes from {low:g} to {high:g}")
+        return self
+
     def __str__(self) -> str:
         """As tables and plots show it."""
         return UNITS[self.kind].format(self.strength)
 
 
+RANGES: dict[Kind, tuple[float, float]] = {
+    "rotation": (-180, 180),
+    "left-right": (0, 0),
+    "up-down": (0, 0),
+    "gamma": (0.1, 10),
+    "noise": (0, 1),
+    "blur": (0.1, 50),
+    "jpeg": (1, 100),
+    "resolution": (0.02, 1),
+    "crop": (0, 0.4),
+}
 UNITS: dict[Kind, str] = {
     "rotation": "rotation {:g}°",
     "left-right": "left-right flip",
@@ -38,7 +57,7 @@ UNITS: dict[Kind, str] = {
     "blur": "blur {:g} px",
     "jpeg": "JPEG quality {:g}",
     "resolution": "resolution × {:g}",
-    "crop": "border crop {:.0%}",
+    "crop": "border crop × {:g}",
 }
 USUAL = (
     Alteration(kind="rotation", strength=15.0),
