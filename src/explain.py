@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 
 from brain_tumor import runtime
+from brain_tumor.attribution import explain
 from brain_tumor.classifier import load
-from brain_tumor.explain import ExplainParams, choose_cases, grad_cam, normalize
+from brain_tumor.explain import ExplainParams, choose_cases, normalize
 from brain_tumor.outputs import staged, write_json
 from brain_tumor.params import read
 from brain_tumor.sheets import HeatCase, heat_sheet
@@ -34,18 +35,23 @@ def main(name: str) -> None:
     generated = " (generated images)" if card.generated_data else ""
     with staged(f"plots/{name}/sheets", f"metrics/{name}/explain.json") as (sheets, metrics):
         sheets.mkdir()
-        figures = {}
+        figures: dict[str, dict[str, float]] = {}
         for method in params.methods:
-            maps = grad_cam(model, torch.from_numpy(images), targets, params.layer, device)
+            found = explain(method, model, torch.from_numpy(images), targets, params.layer, device)
+            maps = found.maps
             shown = [
                 HeatCase(image, heat, None if masks is None else masks[i], _caption(case), case["kind"] == "wrong")
                 for i, (image, heat, (_, case)) in enumerate(
                     zip(images, normalize(maps), cases.iterrows(), strict=True)
                 )
             ]
-            title = f"{name}: {method}, {params.layer} layer, for the predicted class{generated}"
+            layer = f", {params.layer} layer" if method.startswith("grad-cam") else ""
+            whose = "for any class" if method == "attention-rollout" else "for the predicted class"
+            title = f"{name}: {method}{layer}, {whose}{generated}"
             heat_sheet(sheets / f"{method}.png", shown, title)
             figures[method] = {"n": len(maps), "empty_maps": int((maps.reshape(len(maps), -1).max(1) <= 0).sum())}
+            if found.missed is not None:
+                figures[method]["convergence_gap"] = float(np.median(found.missed))
         kinds = cases["kind"].value_counts()
         write_json(metrics, {"cases": {kind: int(kinds.get(kind, 0)) for kind in ("right", "wrong")}} | figures)
     log.info("%s: %s", name, figures)

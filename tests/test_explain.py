@@ -8,13 +8,20 @@ import pytest
 import torch
 from test_training import card
 from torch import nn
+from torchvision.transforms.functional import gaussian_blur
 
+from brain_tumor.attribution import Method, explain
 from brain_tumor.classifier import Classifier, to_unit
 from brain_tumor.errors import UserError
-from brain_tumor.explain import ExplainParams, choose_cases, grad_cam, normalize, spatial_layer
+from brain_tumor.explain import ExplainParams, choose_cases, normalize
+from brain_tumor.layers import attention_weights, spatial_layer
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)  # nets this small lose more by waiting for each other than they gain
+
+
+def grad_cam(model: Classifier, images: torch.Tensor, targets: torch.Tensor, layer: Any, device: torch.device) -> Any:
+    return explain("grad-cam", model, images, targets, layer, device).maps
 
 
 class TwoMaps(nn.Module):
@@ -50,6 +57,110 @@ def test_grad_cam_by_hand() -> None:
     expected = (image[0] / 255).numpy()
     np.testing.assert_allclose(first, 3 / 64 * expected, atol=1e-7)
     np.testing.assert_allclose(second, 2 / 64 * (1 - expected), atol=1e-7)
+
+
+def one_bright_pixel() -> torch.Tensor:
+    image = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    image[0, 2, 5] = 255
+    return image
+
+
+def test_grad_cam_plus_plus_by_hand() -> None:
+    """Equation 19 with one gradient g = 3/64 everywhere: alpha is 1 / (2 + g · ΣA), and ΣA is 1."""
+    found = explain("grad-cam++", two_maps(), one_bright_pixel(), torch.tensor([0]), "last", CPU).maps[0]
+    expected = (one_bright_pixel()[0] / 255).numpy() * 3 / (2 + 3 / 64)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_grad_cam_plus_plus_of_a_flat_score_is_empty() -> None:
+    model = two_maps()
+    model.backbone.head.weight.data[:] = 0
+    assert not explain("grad-cam++", model, one_bright_pixel(), torch.tensor([0]), "last", CPU).maps.any()
+
+
+def test_integrated_gradients_by_hand() -> None:
+    """A linear score: the gradient times the way from each baseline, and nothing missing from their sum."""
+    found = explain("integrated-gradients", two_maps(), one_bright_pixel(), torch.tensor([0]), "last", CPU)
+    image = (one_bright_pixel() / 255)[:, None]
+    blurred = gaussian_blur(image, [3, 3], [0.5, 0.5])
+    expected = (3 / 64 * (image + image - blurred) / 2).clamp_min(0)[0, 0].numpy()
+    np.testing.assert_allclose(found.maps[0], expected, atol=1e-6)
+    assert found.missed is not None
+    assert found.missed.max() < 1e-3
+
+
+def vit() -> tuple[Classifier, torch.Tensor]:
+    torch.manual_seed(0)
+    model = Classifier(card("vit_tiny_patch16_224")).eval()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.1)  # as built, its attention is the same everywhere
+    return model, torch.randint(0, 255, (3, 32, 32), dtype=torch.uint8)
+
+
+def test_attention_is_seen_and_the_model_is_as_before() -> None:
+    model, images = vit()
+    x = to_unit(images, CPU)
+    before = model(x)
+    fused = [module.fused_attn for module in model.modules() if hasattr(module, "fused_attn")]
+    with attention_weights(model) as layers:
+        inside = model(x)
+    assert len(layers) == 12
+    assert layers[0].shape == (3, 3, 5, 5)
+    torch.testing.assert_close(layers[0].sum(-1), torch.ones(3, 3, 5))
+    torch.testing.assert_close(inside, before, rtol=1e-5, atol=1e-5)
+    assert [module.fused_attn for module in model.modules() if hasattr(module, "fused_attn")] == fused
+    assert torch.equal(model(x), before)
+
+
+def test_rollout_against_the_formula_and_the_same_for_every_class() -> None:
+    model, images = vit()
+    with attention_weights(model) as layers, torch.no_grad():
+        model(to_unit(images, CPU))
+    for n in range(3):
+        rolled = np.eye(5)
+        for weights in layers:
+            mixed = 0.5 * weights[n].mean(0).double().numpy() + 0.5 * np.eye(5)
+            rolled = (mixed / mixed.sum(1, keepdims=True)) @ rolled
+        assert rolled.sum(1) == pytest.approx(np.ones(5))
+        found = explain("attention-rollout", model, images[n : n + 1], torch.tensor([0]), "last", CPU).maps[0]
+        assert [found[i, j] for i in (0, -1) for j in (0, -1)] == pytest.approx(rolled[0, 1:], rel=1e-4)
+    one, other = (explain("attention-rollout", model, images, torch.full((3,), k), "last", CPU).maps for k in (0, 1))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_relevance_against_the_formula_and_different_by_class() -> None:
+    model, images = vit()
+    for n in range(2):
+        with attention_weights(model) as layers:
+            score = model(to_unit(images[n : n + 1], CPU))[0, 1]
+        related = np.eye(5)
+        for weights, gradient in zip(layers, torch.autograd.grad(score, layers), strict=True):
+            change = np.maximum(weights[0].detach().double().numpy() * gradient[0].double().numpy(), 0).mean(0)
+            related = related + change @ related
+        found = explain("attention-relevance", model, images[n : n + 1], torch.tensor([1]), "last", CPU).maps[0]
+        assert [found[i, j] for i in (0, -1) for j in (0, -1)] == pytest.approx(related[0, 1:], rel=1e-3)
+    one, other = (explain("attention-relevance", model, images, torch.full((3,), k), "last", CPU).maps for k in (0, 1))
+    assert np.abs(one - other).max() > 0
+
+
+@pytest.mark.parametrize("method", ["attention-rollout", "attention-relevance"])
+def test_a_net_without_attention_says_so(method: Method) -> None:
+    with pytest.raises(UserError, match="has no attention over patches"):
+        explain(method, two_maps(), one_bright_pixel(), torch.tensor([0]), "last", CPU)
+
+
+@pytest.mark.parametrize("architecture", ["resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "integrated-gradients"])
+def test_methods_work_on_every_kind_of_net(architecture: str, method: Method) -> None:
+    torch.manual_seed(0)
+    model = Classifier(card(architecture)).eval()
+    images = torch.randint(0, 255, (3, 32, 32), dtype=torch.uint8)
+    found = explain(method, model, images, torch.tensor([0, 1, 2]), "fine", CPU)
+    assert found.maps.shape == (3, 32, 32)
+    assert found.maps.min() >= 0
+    np.testing.assert_array_equal(found.maps, explain(method, model, images, torch.tensor([0, 1, 2]), "fine", CPU).maps)
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("layer", ["last", "fine"])

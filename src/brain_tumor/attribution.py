@@ -1,0 +1,158 @@
+"""Methods that say what in an image speaks for a class: each one (N, 1, H, W) pixels → (N, h, w) relevance.
+
+Targets are class numbers (N,). Relevance is 0 or more unless a method says otherwise, and is not normalized.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients, LayerGradCam
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torchvision.transforms.functional import gaussian_blur
+from tqdm import tqdm
+
+from brain_tumor.classifier import Classifier, to_unit
+from brain_tumor.errors import UserError
+from brain_tumor.layers import Layer, attention_weights, spatial_layer
+
+Method = Literal["grad-cam", "grad-cam++", "integrated-gradients", "attention-rollout", "attention-relevance"]
+STEPS = 32  # of Integrated Gradients
+BATCH = 16
+
+
+class Explained(NamedTuple):
+    """Maps (N, H, W), and of Integrated Gradients from black the share by which they miss their sum (N,)."""
+
+    maps: NDArray[np.float32]
+    missed: NDArray[np.float32] | None = None
+
+
+class _Scores(nn.Module):
+    """Class scores of a classifier, so that the head's kind does not matter to a method."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model.scores(self.model(x))
+
+
+def explain(
+    method: Method, model: Classifier, images: Tensor, targets: Tensor, layer: Layer, device: torch.device
+) -> Explained:
+    """Explain one class an image, in batches.
+
+    Args:
+        images: (N, H, W) uint8; targets: (N,) class numbers.
+        layer: of CAM methods.
+
+    Raises:
+        UserError: a network that the method is not defined for, or maps that are not finite.
+    """
+    maps, missed = [], []
+    function = _FUNCTIONS[method]
+    batches = zip(images.split(BATCH), targets.split(BATCH), strict=True)
+    for batch, wanted in tqdm(batches, method, -(-len(images) // BATCH), unit="batch"):
+        x = to_unit(batch, device).requires_grad_()
+        kept, gap = function(model, x, wanted.to(device), layer)
+        size = list(batch.shape[1:])
+        maps.append(interpolate(kept.detach().float()[:, None], size, mode="bilinear", align_corners=False)[:, 0].cpu())
+        if gap is not None:
+            missed.append(gap.detach().float().cpu())
+    found: NDArray[np.float32] = torch.cat(maps).numpy()
+    if not np.isfinite(found).all():
+        raise UserError(f"{method} gave values that are not finite: the model's weights are damaged or diverged")
+    return Explained(found, torch.cat(missed).numpy() if missed else None)
+
+
+_Result = tuple[Tensor, Tensor | None]
+
+
+def _grad_cam(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
+    """Selvaraju et al. 2017."""
+    with spatial_layer(model, layer) as module:
+        kept: Tensor = LayerGradCam(_Scores(model), module).attribute(x, target=targets, relu_attributions=True)
+    return kept[:, 0], None
+
+
+def _grad_cam_plus_plus(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
+    """Chattopadhay et al. 2018, equation 19, for the exponential of the score.
+
+    In double precision and without an epsilon: pooled networks have gradients whose squares are as small as one.
+    """
+    outputs: list[Tensor] = []
+    with spatial_layer(model, layer) as module:
+        hook = module.register_forward_hook(lambda *seen: outputs.append(seen[-1]))
+        try:
+            scores = _Scores(model)(x)
+        finally:
+            hook.remove()
+    (gradient,) = torch.autograd.grad(scores.gather(1, targets[:, None]).sum(), outputs[0])
+    activation, gradient = outputs[0].detach().double(), gradient.double()
+    below = 2 * gradient**2 + (activation * gradient**3).sum((2, 3), keepdim=True)
+    alpha = torch.where(below != 0, gradient**2 / torch.where(below != 0, below, 1.0), 0.0)
+    weights = (alpha * gradient.relu()).sum((2, 3), keepdim=True)
+    return (weights * activation).sum(1).relu(), None
+
+
+def _integrated_gradients(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
+    """Sundararajan et al. 2017, the mean of the ways from a black and from a blurred image; what speaks against is 0.
+
+    Pixels are 0 to 1 here, before the model's own normalization: black is 0.
+    """
+    method = IntegratedGradients(_Scores(model))
+    side = int(x.shape[-1] / 8) * 2 + 1
+    maps, gap = [], None
+    for baseline in (torch.zeros_like(x), gaussian_blur(x.detach(), [side, side], [side / 6, side / 6])):
+        options = {"n_steps": STEPS, "internal_batch_size": BATCH, "return_convergence_delta": True}
+        kept, delta = method.attribute(x, baseline, target=targets, **options)
+        with torch.no_grad():
+            ends = [_Scores(model)(point).gather(1, targets[:, None])[:, 0] for point in (x, baseline)]
+        maps.append(kept[:, 0])
+        gap = delta.abs() / (ends[0] - ends[1]).abs().clamp_min(1e-6) if gap is None else gap
+    return torch.stack(maps).mean(0).relu(), gap
+
+
+def _rollout(model: Classifier, x: Tensor, _: Tensor, __: Layer) -> _Result:
+    """Abnar and Zuidema 2020, with the residual term. It is the same for every class."""
+    with attention_weights(model) as layers, torch.no_grad():
+        model(x)
+    rolled = torch.eye(layers[0].shape[-1], device=x.device, dtype=torch.float64)
+    for weights in layers:
+        mixed = weights.double().mean(1) / 2 + torch.eye(weights.shape[-1], device=x.device) / 2
+        rolled = (mixed / mixed.sum(-1, keepdim=True)) @ rolled
+    return _of_patches(model, rolled), None
+
+
+def _relevance(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
+    """Gradient-weighted attention: Chefer et al., ICCV 2021, rules 5 and 6."""
+    with attention_weights(model) as layers:
+        score = _Scores(model)(x).gather(1, targets[:, None]).sum()
+    gradients = torch.autograd.grad(score, layers)
+    related = torch.eye(layers[0].shape[-1], device=x.device, dtype=torch.float64)
+    for weights, gradient in zip(layers, gradients, strict=True):
+        related = related + (weights.detach() * gradient).relu().double().mean(1) @ related
+    return _of_patches(model, related), None
+
+
+def _of_patches(model: Classifier, tokens: Tensor) -> Tensor:
+    """(N, T, T) relevance of tokens to tokens → (N, h, w) of the patches to what the head reads."""
+    backbone: Any = model.backbone
+    prefix, grid = int(backbone.num_prefix_tokens), backbone.patch_embed.grid_size
+    read = tokens[:, 0] if getattr(backbone, "global_pool", "token") == "token" else tokens[:, prefix:].mean(1)
+    patches: Tensor = read[:, prefix:].unflatten(1, grid)
+    return patches
+
+
+_FUNCTIONS: dict[Method, Callable[[Classifier, Tensor, Tensor, Layer], _Result]] = {
+    "grad-cam": _grad_cam,
+    "grad-cam++": _grad_cam_plus_plus,
+    "integrated-gradients": _integrated_gradients,
+    "attention-rollout": _rollout,
+    "attention-relevance": _relevance,
+}
