@@ -30,6 +30,7 @@ def main(name: str) -> None:
     card = json.loads(Path(f"models/{name}/model.json").read_text())
     metrics = {key: json.loads(Path(f"metrics/{name}/{key}.json").read_text()) for key in ("split", "train")}
     metrics["audit"] = json.loads(Path(f"metrics/{dataset}/audit.json").read_text())
+    maps = csv.DictReader(Path(f"metrics/{name}/explain.csv").read_text(encoding="utf-8").splitlines())
     results = Results.read(Path(f"metrics/{name}/figures.csv"))
     suspects = list(csv.DictReader(Path(f"plots/{name}/suspects.csv").read_text(encoding="utf-8").splitlines()))
     sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
@@ -57,7 +58,7 @@ def main(name: str) -> None:
     }
     with staged(f"reports/{name}") as (folder,):
         folder.mkdir()
-        page = recipe_page(name, block, about, card, metrics, results, suspects, pictures, sheets, commit)
+        page = recipe_page(name, block, about, card, metrics, results, suspects, list(maps), pictures, sheets, commit)
         (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
         write_json(folder / "summary.json", summary)
     log.info("the report is reports/%s/report.html", name)

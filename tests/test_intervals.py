@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor.intervals import Rounds, Sample, View, measure, resample
+from brain_tumor.intervals import Rounds, Sample, View, means, measure, resample
 from brain_tumor.metrics import error_if_calibrated
 
 ROUNDS = Rounds(rounds=200, seed=0)
@@ -108,6 +108,18 @@ def test_differences_are_measured_on_the_same_resamples() -> None:
     apart = sum(one["high"] - one["low"] for one in accuracies)
     assert paired["high"] - paired["low"] < apart, "what both share cancels"
     assert of(found, "accuracy", model="m", subset="all − half")["n"] == 75
+
+
+def test_means_of_rows_leave_out_what_is_not_known() -> None:
+    sample, _ = case(40)
+    values = np.random.default_rng(0).random(40)
+    gaps = np.where(np.arange(40) % 2 == 0, values, np.nan)
+    found = means(sample, {"all": values, "half": gaps, "none": gaps * np.nan}, ROUNDS)
+    assert found["all"][0] == pytest.approx(values.mean())
+    assert found["half"][0] == pytest.approx(values[::2].mean())
+    assert found["half"][1] < found["half"][0] < found["half"][2]
+    assert found["half"][2] - found["half"][1] > found["all"][2] - found["all"][1]
+    assert np.isnan(found["none"]).all()
 
 
 def test_views_without_rows_give_no_figures() -> None:

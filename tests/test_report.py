@@ -58,6 +58,11 @@ def page(**changes: Any) -> str:
         },
         "results": results((6, 1, 1, 12)),
         "suspects": [{"path": "a.png", "label": "<b>", "p_label": "0.1", "suggested": "c", "p_suggested": "0.9"}],
+        "maps": [
+            {"map": name, "class": "", "figure": figure, "n": "9", "value": value, "low": "0.1", "high": "0.9"}
+            for name, value in (("grad-cam", "0.234"), ("center", "0.345"))
+            for figure in ("pointing", "relevance_inside", "iou_best", "iou_half", "area")
+        ],
         "pictures": dict.fromkeys(PICTURES, b"png"),
         "sheets": ["grad-cam"],
         "commit": "abc",
@@ -115,6 +120,9 @@ def test_the_page_sets_the_model_against_its_baselines_and_marks_small_subgroups
     assert "fewer than 20: says nothing" in html
     assert "1 test images whose label may be wrong" in html
     assert "1.500" in html
+    assert "<strong>grad-cam</strong>" in html
+    assert "<em>center</em>" in html
+    assert "23.4 % of an image" in html
 
 
 def test_index_and_table_mark_generated_data_and_missing_figures() -> None:

@@ -89,6 +89,22 @@ def measure(
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
+def means(sample: Sample, values: Mapping[str, Floats], rounds: Rounds) -> dict[str, tuple[float, float, float]]:
+    """Means of values of rows (N,), without NaN, with the ends of their 95 % interval; NaN if nothing is left."""
+    names = list(values)
+    table = np.stack([values[name] for name in names], 1)
+    known = np.isfinite(table).astype(float)
+    filled = np.where(known > 0, table, 0.0)
+    drawn = [
+        share(weights @ filled, weights @ known)
+        for chunk in range(-(-rounds.rounds // CHUNK))
+        for weights in [resample(sample, chunk, rounds)]
+    ]
+    point = share(filled.sum(0), known.sum(0))
+    spread = np.concatenate(drawn)
+    return {name: (float(point[k]), *_interval(name, float(point[k]), spread[:, k])) for k, name in enumerate(names)}
+
+
 def resample(sample: Sample, chunk: int, rounds: Rounds) -> Floats:
     """(≤ CHUNK, N) weights of rows: whole groups drawn with replacement within the stratum of their first row."""
     names, member = np.unique(np.asarray(sample.groups), return_inverse=True)

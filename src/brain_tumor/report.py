@@ -45,6 +45,12 @@ BY_CLASS = (
     ("auprc", "AUPRC"),
     ("coverage_at_90", "in its 90 % set"),
 )
+MAP_FIGURES = (
+    ("pointing", "highest value inside (pointing game)"),
+    ("relevance_inside", "relevance inside"),
+    ("iou_best", "IoU, best threshold"),
+    ("iou_half", "IoU, threshold at half"),
+)
 # By the protocol of a claim, what is missing to follow it.
 PROTOCOLS = {
     "test": "",
@@ -66,6 +72,7 @@ def recipe_page(
     metrics: Mapping[str, Any],
     results: Results,
     suspects: Sequence[Mapping[str, Any]],
+    maps: Sequence[Mapping[str, str]],
     pictures: Mapping[str, bytes],
     sheets: Sequence[str],
     commit: str,
@@ -79,6 +86,7 @@ def recipe_page(
         metrics: contents of audit, split and train.json by these names.
         results: what `evaluate` found.
         suspects: rows whose label may be wrong.
+        maps: how well maps find the tumor: map, class, figure, n, value, low, high.
         pictures: audit, leaks, enhance, curves, the charts of the evaluation, and one for each name in `sheets`.
         commit: the commit that last changed the training code.
     """
@@ -97,6 +105,8 @@ def recipe_page(
         sentence=sentence(results),
         **dict(zip(("same", "missing"), _by_protocol(block.get("published"), results), strict=True)),
         suspects=suspects,
+        located={(row["map"], row["figure"]): row for row in maps if not row["class"]},
+        map_figures=MAP_FIGURES,
         pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         sheets=sheets,
         commit=commit,
