@@ -178,6 +178,9 @@ def figure_matrix(
         words = f"{value:.3f}\n{low:.3f}–{high:.3f}\nn = {n:,}{mark}"
         axes.text(column, row, words, ha="center", va="center", color=color, fontsize=9)
     image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(np.isnan(values)):
+        words = "not asked: its own data,\nor no classes in common"
+        axes.text(column, row, words, ha="center", va="center", color="0.5", fontsize=8)
     axes.set_xticks(range(len(sets)), sets)
     axes.set_yticks(range(len(models)), models)
     axes.set(xlabel="asked about", ylabel="model of", title=f"{title}, 95 % interval")
