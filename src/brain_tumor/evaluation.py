@@ -74,7 +74,8 @@ def evaluate(
 
     Returns:
         The table of `intervals.measure`. `model` is `model`, `uncalibrated` or a baseline; `subset` is `published`,
-        `clean`, a kind of leak or a subgroup (`plane: axial`). Figures by class are kept for the model alone.
+        `clean`, a kind of leak or a subgroup (`plane: axial`; `plane: axial, clean`). Figures by class are kept for
+        the model alone.
     """
     every = np.ones(len(test.truth), bool)
     sets = prediction_sets(test.calibrated, test.truth, calibration)
@@ -87,7 +88,9 @@ def evaluate(
         views += [View(baseline, name, probabilities, chosen) for name, chosen in halves]
     leak = test.rows["leak"].to_numpy(str)
     views += [View(MODEL, f"leak: {kind}", test.calibrated, leak == kind) for kind in LEAKS]
-    views += [View(MODEL, name, test.calibrated, chosen) for name, chosen in subgroups(test.rows)]
+    for name, chosen in subgroups(test.rows):
+        views.append(View(MODEL, name, test.calibrated, chosen))
+        views.append(View(MODEL, f"{name}, {CLEAN}", test.calibrated, chosen & test.clean))
     table = measure(test.sample, views, classes, params, differences, calibration.operating_point)
     chance = [
         {"model": MODEL, "subset": name, "class": "", "figure": "ece_if_calibrated", "n": int(chosen.sum())}

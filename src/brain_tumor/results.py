@@ -66,4 +66,6 @@ class Results:
     def subgroups(self) -> list[str]:
         """Subsets of an attribute of the images."""
         names = dict.fromkeys(subset for model, subset, _, _ in self._found if model == "model")
-        return [name for name in names if ": " in name and not name.startswith("leak: ")]
+        return [
+            name for name in names if ": " in name and not name.startswith("leak: ") and not name.endswith(", clean")
+        ]
