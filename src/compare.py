@@ -8,7 +8,7 @@ import pandas as pd
 
 from brain_tumor.outputs import staged, write_csv
 from brain_tumor.params import read
-from brain_tumor.repeats import corrected_interval, corrected_t_test, holm, mcnemar, predictions
+from brain_tumor.repeats import arrays, classes_of, corrected_interval, corrected_t_test, holm, mcnemar, predictions
 from stage import PARAMS, guarded
 
 COLUMNS = ("folds", "difference", "low", "high", "p_corrected_t", "pictures", "p_mcnemar")
@@ -55,9 +55,8 @@ def _same_images(first: Runs, second: Runs) -> bool:
 
 
 def _right(table: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    columns = [column for column in table if str(column).startswith("p_")]
-    classes = np.array([str(column).removeprefix("p_") for column in columns])
-    return np.asarray(classes[table[columns].to_numpy(float).argmax(1)] == table["label"].to_numpy(str))
+    truth, probabilities = arrays(table, classes_of(table))
+    return np.asarray(probabilities.argmax(1) == truth)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 from brain_tumor import charts
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
-from brain_tumor.repeats import figures_of, over_folds, predictions
+from brain_tumor.repeats import arrays, figures_of, over_folds, predictions
 from stage import PARAMS, run
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ def main(name: str) -> None:
         repeat, fold = run_name.split("-")
         line = {"repeat": int(repeat), "fold": int(fold), "n": len(table), "trained": int(table["trained"][0])}
         lines.append(line | figures_of(table, classes))
-        truth = [classes.index(label) for label in table["label"]]
-        np.add.at(counts, (truth, table[[f"p_{label}" for label in classes]].to_numpy().argmax(1)), 1)
+        truth, probabilities = arrays(table, classes)
+        np.add.at(counts, (truth, probabilities.argmax(1)), 1)
     runs = pd.DataFrame(lines)
     n = int(runs["n"].sum()) // len(repeats)  # each image is in one test fold of a repeat
     found = {"n": n, "folds": len(folds), "repeats": len(repeats), "generated_images": generated} | over_folds(runs)

@@ -12,6 +12,7 @@ from brain_tumor.external import ExternalParams
 from brain_tumor.intervals import Rounds, Sample, View, measure
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
+from brain_tumor.repeats import arrays, classes_of
 from stage import PARAMS, guarded
 
 log = logging.getLogger(__name__)
@@ -60,9 +61,8 @@ def main() -> None:
 
 def measured(table: pd.DataFrame, name: str, dataset: str, rounds: Rounds) -> pd.DataFrame:
     """The headline figures of predictions: label, group, and p_<class> of each class."""
-    classes = [str(column).removeprefix("p_") for column in table if str(column).startswith("p_")]
-    truth = np.array([classes.index(label) for label in table["label"]], np.int64)
-    probabilities = table[[f"p_{label}" for label in classes]].to_numpy(float)
+    classes = classes_of(table)
+    truth, probabilities = arrays(table, classes)
     sample = Sample(truth, table["group"].tolist(), table["label"].tolist())
     found = measure(sample, [View(name, dataset, probabilities, np.ones(len(truth), bool))], classes, rounds)
     found = found[(found["class"] == "") & found["figure"].isin(HEADLINE)]

@@ -10,6 +10,7 @@ from brain_tumor.evaluation import EvaluateParams
 from brain_tumor.intervals import Sample, View, measure
 from brain_tumor.outputs import staged, write_json
 from brain_tumor.params import read
+from brain_tumor.repeats import arrays
 from brain_tumor.results import Results
 from stage import PARAMS, run
 
@@ -21,8 +22,7 @@ def main(name: str) -> None:
     classes = read(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
     params = read(PARAMS, f"recipes.{name}.evaluate", EvaluateParams)
     table = pd.read_csv(Path(f"data/protocol/{name}.csv"), dtype={"label": str, "group": str}, keep_default_na=False)
-    truth = np.array([classes.index(label) for label in table["label"]], np.int64)
-    probabilities = table[[f"p_{label}" for label in classes]].to_numpy(float)
+    truth, probabilities = arrays(table, classes)
     sample = Sample(truth, table["group"].tolist(), table["label"].tolist())
     view = View(name, "test rows that chose the epoch", probabilities, np.ones(len(truth), bool))
     accuracy = Results(measure(sample, [view], classes, params)).get("accuracy", view.subset, name)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from brain_tumor.errors import UserError
-from brain_tumor.metrics import Floats, figures
+from brain_tumor.metrics import Floats, Ints, figures
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "ece")
 
@@ -26,10 +26,20 @@ def predictions(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(folder / f"{name}.csv", dtype=text, keep_default_na=False) for name in names}
 
 
-def figures_of(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
-    """The figures in SHOWN of one table of predictions: label, and p_<class> of each class."""
+def arrays(table: pd.DataFrame, classes: Sequence[str]) -> tuple[Ints, Floats]:
+    """Class numbers (N,) and probabilities (N, K) of a table of predictions: label, and p_<class> of each class."""
     truth = np.array([classes.index(label) for label in table["label"]], np.int64)
-    probabilities = table[[f"p_{label}" for label in classes]].to_numpy(float)
+    return truth, table[[f"p_{label}" for label in classes]].to_numpy(float)
+
+
+def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """The classes that a table of predictions has probabilities of."""
+    return tuple(str(column).removeprefix("p_") for column in table if str(column).startswith("p_"))
+
+
+def figures_of(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
+    """The figures in SHOWN of one table of predictions."""
+    truth, probabilities = arrays(table, classes)
     found = figures(truth, probabilities, np.ones((1, len(truth)))).overall
     return {name: float(found[name][0]) for name in SHOWN}
 
