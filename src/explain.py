@@ -1,4 +1,4 @@
-"""Show what the model of a recipe looks at, and measure whether that is the tumor."""
+"""Show what the model of a recipe looks at, and measure what its heat maps are worth."""
 
 import logging
 from pathlib import Path
@@ -6,79 +6,159 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from brain_tumor import localization, runtime
-from brain_tumor.attribution import Explained, explain
+from brain_tumor import explanation_charts as charts
+from brain_tumor import localization, runtime, shortcuts, trials, trust
+from brain_tumor.attribution import CLASSLESS
 from brain_tumor.classifier import load
-from brain_tumor.explain import COLUMNS, ExplainParams, against_masks, choose_cases, normalize, with_tumor
+from brain_tumor.explain import ExplainParams, choose_cases, draw, normalize
+from brain_tumor.explanation_charts import HeatCase
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
 from brain_tumor.rows import read_rows
-from brain_tumor.sheets import HeatCase, heat_sheet
+from brain_tumor.trials import Subject
 from stage import PARAMS, run
 
 log = logging.getLogger(__name__)
 
 
 def main(name: str) -> None:
-    """Write one contact sheet a method, and how well maps find the tumor where masks say where it is."""
+    """Write sheets of heat maps, charts of what is measured of them, and the figures."""
     params = read(PARAMS, f"recipes.{name}.explain", ExplainParams)
     device = runtime.start()
     model, card = load(Path("models") / name, device)
-    text = {"label": str, "predicted": str}
-    predictions = pd.read_csv(f"plots/{name}/predictions.csv", dtype=text, keep_default_na=False)
-    cases = choose_cases(predictions, card.classes, params)
+    subject = Subject(model, card, params, device)
     folder = Path(f"data/enhanced/{name}")
+    rows = read_rows(folder, Path(f"data/split/{name}.csv"), "train", "test")
+    training, test = (rows[rows["part"] == part].reset_index(drop=True) for part in ("train", "test"))
     pixels = np.load(folder / "images.npy", mmap_mode="r")
     masks = np.load(folder / "masks.npy", mmap_mode="r") if (folder / "masks.npy").exists() else None
+    text = {"label": str, "predicted": str}
+    predictions = pd.read_csv(f"plots/{name}/predictions.csv", dtype=text, keep_default_na=False)
+    title = f"{name}{' (generated images)' if card.generated_data else ''}"
 
-    def explained(method: Any, rows: "pd.Series[int]", labels: "pd.Series[str]") -> Explained:
-        targets = torch.tensor([card.classes.index(label) for label in labels])
-        return explain(method, model, torch.from_numpy(pixels[rows.to_numpy()]), targets, params.layer, device)
-
-    generated = " (generated images)" if card.generated_data else ""
-    measured = pd.DataFrame(columns=COLUMNS)
-    if masks is not None:
-        rows = read_rows(folder, Path(f"data/split/{name}.csv"), "train", "test")
-        chosen = with_tumor(rows[rows["part"] == "test"], masks, params)
-        # Where the evidence for the class lies that the image has, right or wrong as the model may be.
-        maps: dict[str, NDArray[np.float32]] = {}
-        for method in params.methods:
-            maps[method] = explained(method, chosen["row"], chosen["label"]).maps
-        mean_mask = masks[rows.loc[rows["part"] == "train", "row"].to_numpy()].mean(0, dtype=np.float64) / 255
-        own = pixels[chosen["row"].to_numpy()]
-        maps |= localization.baselines(own, mean_mask.astype(np.float32), params.seed)
-        measured = against_masks(maps, chosen, masks[chosen["row"].to_numpy()] > 127, params)
-    outs = (f"plots/{name}/sheets", f"metrics/{name}/explain.json", f"metrics/{name}/explain.csv")
-    with staged(*outs) as (sheets, metrics, table):
+    outs = (f"plots/{name}/sheets", f"plots/{name}/maps", f"metrics/{name}/explain.json", f"metrics/{name}/explain.csv")
+    with staged(*outs) as (sheets, drawn, metrics, table):
         sheets.mkdir()
-        figures: dict[str, dict[str, float]] = {}
-        for method in params.methods:
-            # The predicted class: for a wrong case that is what misled the model.
-            found = explained(method, cases["row"], cases["predicted"])
-            shown = []
-            for row, heat, (_, case) in zip(cases["row"], normalize(found.maps), cases.iterrows(), strict=True):
-                mask = None if masks is None else masks[row]
-                shown.append(HeatCase(pixels[row], heat, mask, _caption(case), case["kind"] == "wrong"))
-            layer = f", {params.layer} layer" if method.startswith("grad-cam") else ""
-            whose = "for any class" if method == "attention-rollout" else "for the predicted class"
-            heat_sheet(sheets / f"{method}.png", shown, f"{name}: {method}{layer}, {whose}{generated}")
-            empty = found.maps.reshape(len(shown), -1).max(1) <= 0
-            figures[method] = {"shown": len(shown), "empty_maps": int(empty.sum())}
-            if found.missed is not None:
-                figures[method]["convergence_gap"] = float(np.median(found.missed))
-        overall = measured[measured["class"] == ""]
+        drawn.mkdir()
+        gaps = show(subject, choose_cases(predictions, card.classes, params), pixels, masks, sheets, title)
+        figures = measure(subject, training, test, pixels, masks, drawn, title)
+        overall = figures[(figures["class"] == "") & ~figures["figure"].str.contains(trials.DOWN_TO)]
+        found: dict[str, dict[str, float]] = {method: dict(each) for method, each in gaps.items()}
         for which, figure, value in overall[["map", "figure", "value"]].itertuples(index=False):
-            figures.setdefault(which, {})[figure] = value
-        write_json(metrics, figures, digits=4)
-        write_csv(table, measured.round(4))
-    log.info("%s: %s", name, figures)
+            found.setdefault(which, {})[figure] = value
+        write_json(metrics, found, digits=4)
+        write_csv(table, figures.round(4))
+    spans = trust.spans(figures.astype(str).to_dict("records"))  # type: ignore[arg-type]
+    log.info("%s: %s", name, trust.sentence(spans, params.methods))
 
 
-def _caption(case: "pd.Series[Any]") -> str:
-    return f"{case['kind']}: {case['predicted']} {case['p']:.0%}\ntrue: {case['label']}  (row {case['row']})"
+def show(
+    subject: Subject,
+    cases: pd.DataFrame,
+    pixels: NDArray[np.uint8],
+    masks: NDArray[np.uint8] | None,
+    folder: Path,
+    title: str,
+) -> dict[str, dict[str, float]]:
+    """Write a sheet a method, and one with all methods; return by method how many maps are empty or miss their sum."""
+    methods, classes = subject.params.methods, subject.card.classes
+    images = pixels[cases["row"].to_numpy()]
+    predicted, other = (
+        np.array([classes.index(label) for label in cases[column]], np.int64) for column in ("predicted", "other")
+    )
+    found: dict[str, dict[str, float]] = {}
+    heats: dict[str, Any] = {}
+    for method in methods:
+        of_predicted = subject.explain(method, images, predicted)
+        heats[method] = normalize(of_predicted.maps)
+        by_name = [{"for any class": heat} for heat in heats[method]]
+        if method not in CLASSLESS:
+            others = normalize(subject.explain(method, images, other).maps)
+            labels = zip(cases["predicted"], cases["other"], heats[method], others, strict=True)
+            by_name = [{f"for {one}": heat, f"for {two}": second} for one, two, heat, second in labels]
+        layer = f", {subject.params.layer} layer" if method.startswith("grad-cam") else ""
+        charts.heat_sheet(folder / f"{method}.png", _cases(cases, images, by_name, masks), f"{title}: {method}{layer}")
+        empty = of_predicted.maps.reshape(len(images), -1).max(1) <= 0
+        found[method] = {"shown": len(images), "empty_maps": int(empty.sum())}
+        if of_predicted.missed is not None:
+            found[method]["convergence_gap"] = float(np.median(of_predicted.missed))
+    if len(methods) > 1:
+        first = cases.drop_duplicates(["label", "kind"])
+        by_name = [{method: heats[method][k] for method in methods} for k in first.index]
+        shown = _cases(first, images[first.index], by_name, masks)
+        charts.heat_sheet(folder / "all methods.png", shown, f"{title}: all methods, for the predicted class")
+    return found
+
+
+def _cases(
+    cases: pd.DataFrame,
+    images: NDArray[np.uint8],
+    heats: list[dict[str, NDArray[np.float32]]],
+    masks: NDArray[np.uint8] | None,
+) -> list[HeatCase]:
+    shown = []
+    for image, by_name, (_, case) in zip(images, heats, cases.iterrows(), strict=True):
+        caption = f"{case['kind']}: {case['predicted']} {case['p']:.0%}, true: {case['label']}  (row {case['row']})"
+        mask = None if masks is None else masks[case["row"]]
+        shown.append(HeatCase(image, by_name, mask, caption, case["predicted"] != case["label"]))
+    return shown
+
+
+def measure(
+    subject: Subject,
+    training: pd.DataFrame,
+    test: pd.DataFrame,
+    pixels: NDArray[np.uint8],
+    masks: NDArray[np.uint8] | None,
+    folder: Path,
+    title: str,
+) -> pd.DataFrame:
+    """Measure maps of test images, draw the charts, and return the table of figures."""
+    params, classes = subject.params, subject.card.classes
+
+    def numbers(rows: pd.DataFrame) -> NDArray[np.int64]:
+        return np.array([classes.index(label) for label in rows["label"]], np.int64)
+
+    # Where the evidence for the class lies that an image has, right or wrong as the model may be.
+    rows = draw(test, params.measured, params.seed)
+    images = pixels[rows["row"].to_numpy()]
+    inside = shortcuts.heads(images)
+    maps: dict[str, Any] = {method: subject.explain(method, images, numbers(rows)).maps for method in params.methods}
+    charts.mean_maps(folder / "mean.png", *_means(maps, inside, rows, classes), f"{title}: mean maps")
+    tables = []
+    if masks is not None and masks[rows["row"].to_numpy()].any():
+        mean_mask = masks[training["row"].to_numpy()].mean(0, dtype=np.float64) / 255
+        others = localization.baselines(images, mean_mask.astype(np.float32), params.seed)
+        tables.append(trials.against_masks(maps, others, masks[rows["row"].to_numpy()] > 127, rows, params))
+    tables.append(trials.on_areas(maps, images, inside, rows, params))
+    every = pixels[test["row"].to_numpy()]
+    tables.append(trials.blanked(subject, every, shortcuts.heads(every), numbers(test), test))
+
+    few = draw(rows, params.checked, params.seed)
+    asked = trials.ask(subject, pixels[few["row"].to_numpy()], few)
+    table, curves = trials.removal(subject, asked)
+    charts.removal_chart(folder / "removal.png", curves, f"{title}: {len(few)} test images without their pixels")
+    tables += [table, trials.small_changes(subject, asked)]
+    table, likeness = trials.randomization(subject, asked)
+    words = f"{title}: maps of {len(few)} test images while the model is randomized"
+    charts.randomization_chart(folder / "randomized.png", likeness, trust.UNCHANGED, words)
+    return pd.concat([*tables, table], ignore_index=True)
+
+
+def _means(
+    maps: dict[str, NDArray[np.float32]], inside: NDArray[np.bool_], rows: pd.DataFrame, classes: tuple[str, ...]
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Mean maps by method and class, each map spread to a mean of 1; where the head is not; images of each class."""
+    labels = rows["label"].to_numpy(str)
+    counts = {label: int((labels == label).sum()) for label in classes if (labels == label).any()}
+    found: dict[str, dict[str, Any]] = {"": {label: 1.0 - inside[labels == label].mean(0) for label in counts}}
+    for method, values in maps.items():
+        level = values.mean((1, 2), keepdims=True)
+        even = np.divide(values, level, out=np.zeros_like(values), where=level > 0)
+        found[method] = {label: even[labels == label].mean(0) for label in counts}
+    return found, counts
 
 
 if __name__ == "__main__":

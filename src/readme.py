@@ -1,13 +1,15 @@
 """Put the tables into README.md, from what is in metrics/ and the descriptions in params.yaml."""
 
+import csv
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from brain_tumor import trust
 from brain_tumor.params import read
-from brain_tumor.report import audit_table, claims_table, protocol_subset, results_table
+from brain_tumor.report import audit_table, claims_table, protocol_subset, results_table, trust_table
 from brain_tumor.results import Figure, Results
 from stage import PARAMS
 
@@ -68,7 +70,25 @@ def audits(root: Path) -> str:
     return audit_table({title[k]: v for k, v in counts.items()}, {title[k]: v for k, v in rates.items()})
 
 
-SECTIONS: dict[str, Callable[[Path], str]] = {"claims": claims, "results": results, "audit": audits}
+def explanations(root: Path) -> str:
+    """The verdict on each method of each recipe that has been explained."""
+    rows = []
+    for name, block in read(root / PARAMS, "recipes", dict[str, Any]).items():
+        figures, study = root / f"metrics/{name}/explain.csv", root / f"metrics/{name}/permuted.json"
+        if figures.exists():
+            known = trust.spans(csv.DictReader(figures.read_text(encoding="utf-8").splitlines()))
+            permuted = json.loads(study.read_text()) if study.exists() else {}
+            generated = read(root / PARAMS, f"datasets.{block['dataset']}.about.generated", bool)
+            rows.append((name, generated, trust.ranking(known, block["explain"]["methods"]), permuted))
+    return trust_table(rows)
+
+
+SECTIONS: dict[str, Callable[[Path], str]] = {
+    "claims": claims,
+    "results": results,
+    "audit": audits,
+    "explanations": explanations,
+}
 
 
 def section(text: str, name: str) -> tuple[str, str, str]:

@@ -36,6 +36,7 @@ def main(name: str) -> None:
     sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
     pictures = {sheet: Path(f"plots/{name}/sheets/{sheet}.png").read_bytes() for sheet in sheets}
     pictures |= {path.stem: path.read_bytes() for path in sorted(Path(f"plots/{name}/charts").glob("*.png"))}
+    pictures |= {path.stem: path.read_bytes() for path in sorted(Path(f"plots/{name}/maps").glob("*.png"))}
     pictures["audit"] = Path(f"plots/{dataset}/audit.png").read_bytes()
     pictures["enhance"] = Path(f"plots/{name}/enhance.png").read_bytes()
     curves, leaks = BytesIO(), BytesIO()

@@ -1,6 +1,6 @@
 """Heat maps against answers by hand, and the rule that chooses the cases."""
 
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,11 @@ from torchvision.transforms.functional import gaussian_blur
 from brain_tumor.attribution import Method, explain
 from brain_tumor.classifier import Classifier, to_unit
 from brain_tumor.errors import UserError
-from brain_tumor.explain import ExplainParams, choose_cases, normalize
+from brain_tumor.explain import ExplainParams, choose_cases, draw, normalize, tabulate
 from brain_tumor.layers import attention_weights, spatial_layer
 
 CPU = torch.device("cpu")
+METHODS = get_args(Method)
 torch.set_num_threads(1)  # nets this small lose more by waiting for each other than they gain
 
 
@@ -151,7 +152,7 @@ def test_a_net_without_attention_says_so(method: Method) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
-@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "integrated-gradients"])
+@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "integrated-gradients", "occlusion"])
 def test_methods_work_on_every_kind_of_net(architecture: str, method: Method) -> None:
     torch.manual_seed(0)
     model = Classifier(card(architecture)).eval()
@@ -224,12 +225,94 @@ def test_normalize_leaves_empty_maps_empty() -> None:
 
 
 def test_cases_are_chosen_by_rule() -> None:
-    table = pd.DataFrame({"row": range(8), "label": list("aaaabbbb"), "predicted": list("aaabbbaa")})
-    table["p_a"] = [0.9, 0.8, 0.7, 0.4, 0.1, 0.2, 0.6, 0.95]
+    table = pd.DataFrame({"row": range(10), "label": list("aaaaabbbbb"), "predicted": list("aaabbbbaab")})
+    table["p_a"] = [0.9, 0.8, 0.7, 0.4, 0.1, 0.2, 0.3, 0.6, 0.95, 0.05]
     table["p_b"] = 1 - table["p_a"]
-    chosen = choose_cases(table, "ab", ExplainParams(methods=("grad-cam",), layer="last", cases=1, seed=0))
-    assert chosen["kind"].tolist() == ["right", "wrong", "right", "wrong"]
-    assert chosen["label"].tolist() == ["a", "a", "b", "b"]
-    assert chosen["row"].tolist()[3] == 7, "the most certain of the wrong ones"
-    again = choose_cases(table.iloc[::1], "ab", ExplainParams(methods=("grad-cam",), layer="last", cases=1, seed=0))
-    pd.testing.assert_frame_equal(chosen, again)
+    given = ExplainParams(methods=("grad-cam",), layer="last", cases=1, seed=0)
+    chosen = choose_cases(table, "ab", given)
+    assert chosen["kind"].tolist() == ["right", "wrong", "unsure"] * 2
+    assert chosen["label"].tolist() == list("aaabbb")
+    assert chosen["row"].tolist()[1::3] == [4, 8], "the most certain of the wrong ones"
+    assert chosen["row"].tolist()[2::3] == [3, 7], "the least certain of the others, right or wrong"
+    assert chosen["other"].tolist() == ["b", "a", "a", "a", "b", "b"], "the true class of a mistake, else the runner-up"
+    assert chosen["row"].is_unique
+    pd.testing.assert_frame_equal(chosen, choose_cases(table, "ab", given))
+
+
+def test_rows_are_drawn_in_their_order_and_all_of_them_if_there_are_few() -> None:
+    rows = pd.DataFrame({"row": range(9)})
+    found = draw(rows, 4, 3)["row"].tolist()
+    assert len(found) == 4
+    assert found == sorted(found) == draw(rows, 4, 3)["row"].tolist()
+    assert draw(rows, 20, 3)["row"].tolist() == list(range(9))
+
+
+def test_figures_of_images_without_one_do_not_count() -> None:
+    rows = pd.DataFrame({"label": list("aabb"), "group": list("wxyz")})
+    params = ExplainParams(methods=("grad-cam",), layer="last", cases=1, rounds=200, seed=0)
+    values = {"figure": np.array([1.0, 3.0, np.nan, 5.0]), "never": np.full(4, np.nan)}
+    found = tabulate("m", values, rows, params, by_class=True)
+    assert found[["class", "figure", "n", "value"]].to_numpy().tolist() == [
+        ["", "figure", 3, 3.0],
+        ["a", "figure", 2, 2.0],
+        ["b", "figure", 1, 5.0],
+    ]
+
+
+def test_occlusion_by_hand() -> None:
+    """Class 0 falls by 3/64 of what a window covers; each pixel gets the mean over the windows that cover it."""
+    found = explain("occlusion", two_maps(), one_bright_pixel(), torch.tensor([0]), "last", CPU).maps[0]
+    windows = [(y, x) for y in range(7) for x in range(7)]  # two pixels a side, one further each time
+    total, count = np.zeros((8, 8)), np.zeros((8, 8))
+    for y, x in windows:
+        total[y : y + 2, x : x + 2] += 3 / 64 * (y <= 2 < y + 2 and x <= 5 < x + 2)
+        count[y : y + 2, x : x + 2] += 1
+    np.testing.assert_allclose(found, total / count, atol=1e-6)
+
+
+def test_occlusion_of_a_real_net_against_a_loop() -> None:
+    torch.manual_seed(0)
+    model = Classifier(card()).eval()
+    image = torch.randint(0, 255, (1, 35, 35), dtype=torch.uint8)
+    found = explain("occlusion", model, image, torch.tensor([1]), "last", CPU).maps[0]
+    total, count = np.zeros((35, 35)), np.zeros((35, 35))
+    with torch.no_grad():
+        whole = model(to_unit(image, CPU))[0, 1]
+        for top in range(0, 32, 2):
+            for left in range(0, 32, 2):
+                hidden = image.clone()
+                hidden[0, top : top + 5, left : left + 5] = 0
+                total[top : top + 5, left : left + 5] += float(whole - model(to_unit(hidden, CPU))[0, 1])
+                count[top : top + 5, left : left + 5] += 1
+    np.testing.assert_allclose(found, np.maximum(total / count, 0), atol=1e-5)
+
+
+def test_integrated_gradients_of_a_real_net_against_a_sum_of_many_steps() -> None:
+    torch.manual_seed(0)
+    model = Classifier(card("vit_tiny_patch16_224")).eval()
+    image = torch.randint(0, 255, (1, 32, 32), dtype=torch.uint8)
+    x = to_unit(image, CPU)
+    maps = []
+    for baseline in (torch.zeros_like(x), gaussian_blur(x, [9, 9], [1.5, 1.5])):
+        total = torch.zeros_like(x)
+        for step in range(500):
+            point = (baseline + (step + 0.5) / 500 * (x - baseline)).requires_grad_()
+            total += torch.autograd.grad(model(point)[0, 2], point)[0]
+        maps.append(((x - baseline) * total / 500)[0, 0])
+    expected = torch.stack(maps).mean(0).clamp_min(0).numpy()
+    found = explain("integrated-gradients", model, image, torch.tensor([2]), "last", CPU)
+    assert np.abs(found.maps[0] - expected).max() < 0.01 * expected.max()
+    assert found.missed is not None
+    assert found.missed[0] < 0.02
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_of_gpu_and_cpu_agree(method: Method) -> None:
+    torch.manual_seed(0)
+    model = Classifier(card("vit_tiny_patch16_224")).eval()
+    images, targets = torch.randint(0, 255, (4, 32, 32), dtype=torch.uint8), torch.arange(4) % 3
+    on_cpu = explain(method, model, images, targets, "fine", CPU).maps
+    device = torch.device("cuda")
+    on_gpu = explain(method, model.to(device), images, targets, "fine", device).maps
+    assert np.abs(on_gpu - on_cpu).max() <= 1e-3 * np.abs(on_cpu).max()

@@ -20,10 +20,17 @@ from brain_tumor.external import ExternalParams
 from brain_tumor.params import Block, read
 from brain_tumor.split import SplitParams
 from brain_tumor.training import TrainParams
+from permuted import PermutedParams
 from refit import CrossvalParams
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
-STUDIES: dict[str, Any] = {"external": ExternalParams, "crossval": CrossvalParams, "seeds": Any, "protocol": Any}
+STUDIES: dict[str, Any] = {
+    "external": ExternalParams,
+    "crossval": CrossvalParams,
+    "permuted": PermutedParams,
+    "seeds": Any,
+    "protocol": Any,
+}
 WHOLE = {name: read(PARAMS, name, dict[str, Any]) for name in ("datasets", "backbones", "recipes")}
 BLOCKS: dict[str, type[Block]] = {
     "enhance": EnhanceParams,

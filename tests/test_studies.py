@@ -36,6 +36,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["crossval"] |= {"recipes": MINE, "repeats": [0, 1], "folds": [0, 1]}
     params["seeds"] = {"recipes": MINE, "values": [1, 2]}
     params["protocol"] = {"recipes": MINE}
+    params["permuted"] = {"recipes": MINE, "images": 4, "seed": 0}
+    recipe["explain"] |= {"checked": 2, "rounds": 100}
     params["external"] |= {"recipes": ["mine"], "datasets": ["mine", "other"]}
     project.edit(params)
     overlap = project.root / "stages/overlap/dvc.yaml"
@@ -43,7 +45,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     lines = [line for line in text.splitlines() if "navoneel.zip" not in line]
     text = "\n".join(lines).replace("phantom.zip", "mine.zip").replace("nickparvar.zip", "other.zip")
     overlap.write_text(text + "\n")
-    studies = [f"stages/{name}/dvc.yaml" for name in ("crossval", "seeds", "protocol", "overlap", "external")]
+    studies = [
+        f"stages/{name}/dvc.yaml" for name in ("crossval", "seeds", "protocol", "permuted", "overlap", "external")
+    ]
     project.run("dvc", "repro", "stages/dvc.yaml:report@mine", *studies)
     return project
 
@@ -107,3 +111,33 @@ def test_the_evaluation_measures_what_the_recipe_asks_for(project: Project) -> N
     assert set(robustness["alteration"]) == {"unaltered", "left-right flip", "left-right flip − unaltered"}
     for chart in ("confusion", "roc", "pr", "reliability", "coverage", "decision", "robustness", "errors"):
         assert (project.root / f"plots/mine/charts/{chart}.png").stat().st_size > 5000
+
+
+def test_maps_are_compared_with_those_of_permuted_labels(project: Project) -> None:
+    found = json.loads((project.root / "metrics/mine/permuted.json").read_text())
+    assert (found["n"], found["majority"], found["generated_images"]) == (4, 0.5, True)
+    for method in ("grad-cam", "grad-cam++"):
+        low, high = found[method]["interval"]["rank_correlation"][1:]
+        assert -1 <= low <= found[method]["rank_correlation"] <= high <= 1
+        assert found[method]["unchanged"] == (low >= 0.5)
+
+
+def test_the_explanations_are_measured_and_drawn(project: Project) -> None:
+    found = pd.read_csv(project.root / "metrics/mine/explain.csv", keep_default_na=False)
+    of_method = set(found.loc[found["map"] == "grad-cam", "figure"])
+    assert {
+        "deletion_gain",
+        "road",
+        "infidelity",
+        "max_sensitivity",
+        "untrained",
+        "mirrored",
+        "outside_head",
+    } <= of_method
+    assert set(found.loc[found["map"] == "the model", "figure"]) >= {"accuracy", "accuracy_head_alone"}
+    assert set(found.loc[found["map"] == "random order", "figure"]) == {"deletion", "insertion", "road"}
+    for chart in ("maps/mean", "maps/removal", "maps/randomized", "sheets/grad-cam", "sheets/all methods"):
+        assert (project.root / f"plots/mine/{chart}.png").stat().st_size > 5000
+    report = (project.root / "reports/mine/report.html").read_text()
+    assert "Does the model use what it marks?" in report
+    assert "No test image has a mask" in report

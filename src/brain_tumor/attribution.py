@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerGradCam
+from captum.attr import IntegratedGradients, LayerGradCam, Occlusion
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -19,8 +19,12 @@ from brain_tumor.classifier import Classifier, to_unit
 from brain_tumor.errors import UserError
 from brain_tumor.layers import Layer, attention_weights, spatial_layer
 
-Method = Literal["grad-cam", "grad-cam++", "integrated-gradients", "attention-rollout", "attention-relevance"]
+Method = Literal[
+    "grad-cam", "grad-cam++", "integrated-gradients", "attention-rollout", "attention-relevance", "occlusion"
+]
+CLASSLESS: tuple[Method, ...] = ("attention-rollout",)  # the same map for every class
 STEPS = 32  # of Integrated Gradients
+WINDOWS = 7  # of occlusion, along a side, each half over the next: 169 passes an image
 BATCH = 16
 
 
@@ -31,7 +35,7 @@ class Explained(NamedTuple):
     missed: NDArray[np.float32] | None = None
 
 
-class _Scores(nn.Module):
+class Scores(nn.Module):
     """Class scores of a classifier, so that the head's kind does not matter to a method."""
 
     def __init__(self, model: Classifier) -> None:
@@ -55,16 +59,13 @@ def explain(
         UserError: a network that the method is not defined for, or maps that are not finite.
     """
     maps, missed = [], []
-    function = _FUNCTIONS[method]
     batches = zip(images.split(BATCH), targets.split(BATCH), strict=True)
-    for batch, wanted in tqdm(batches, method, -(-len(images) // BATCH), unit="batch"):
-        x = to_unit(batch, device).requires_grad_()
-        kept, gap = function(model, x, wanted.to(device), layer)
-        size = list(batch.shape[1:])
-        maps.append(interpolate(kept.detach().float()[:, None], size, mode="bilinear", align_corners=False)[:, 0].cpu())
+    for batch, wanted in tqdm(batches, method, -(-len(images) // BATCH), unit="batch", leave=False):
+        kept, gap = attribute(method, model, to_unit(batch, device), wanted.to(device), layer)
+        maps.append(kept.cpu())
         if gap is not None:
-            missed.append(gap.detach().float().cpu())
-    found: NDArray[np.float32] = torch.cat(maps).numpy()
+            missed.append(gap.cpu())
+    found: NDArray[np.float32] = torch.cat(maps).numpy() if maps else np.zeros(images.shape, np.float32)
     if not np.isfinite(found).all():
         raise UserError(f"{method} gave values that are not finite: the model's weights are damaged or diverged")
     return Explained(found, torch.cat(missed).numpy() if missed else None)
@@ -73,10 +74,18 @@ def explain(
 _Result = tuple[Tensor, Tensor | None]
 
 
+def attribute(method: Method, model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
+    """Explain a batch (N, 1, H, W), 0 to 1, on the model's device: maps (N, H, W) as they come, and what they miss."""
+    with torch.enable_grad():
+        kept, missed = _FUNCTIONS[method](model, x.detach().requires_grad_(), targets, layer)
+    maps = interpolate(kept.detach().float()[:, None], list(x.shape[2:]), mode="bilinear", align_corners=False)
+    return maps[:, 0], None if missed is None else missed.detach().float()
+
+
 def _grad_cam(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
     """Selvaraju et al. 2017."""
     with spatial_layer(model, layer) as module:
-        kept: Tensor = LayerGradCam(_Scores(model), module).attribute(x, target=targets, relu_attributions=True)
+        kept: Tensor = LayerGradCam(Scores(model), module).attribute(x, target=targets, relu_attributions=True)
     return kept[:, 0], None
 
 
@@ -89,7 +98,7 @@ def _grad_cam_plus_plus(model: Classifier, x: Tensor, targets: Tensor, layer: La
     with spatial_layer(model, layer) as module:
         hook = module.register_forward_hook(lambda *seen: outputs.append(seen[-1]))
         try:
-            scores = _Scores(model)(x)
+            scores = Scores(model)(x)
         finally:
             hook.remove()
     (gradient,) = torch.autograd.grad(scores.gather(1, targets[:, None]).sum(), outputs[0])
@@ -105,7 +114,7 @@ def _integrated_gradients(model: Classifier, x: Tensor, targets: Tensor, _: Laye
 
     Pixels are 0 to 1 here, before the model's own normalization: black is 0.
     """
-    scores = _Scores(model)
+    scores = Scores(model)
     method = IntegratedGradients(scores)
     side = int(x.shape[-1] / 8) * 2 + 1
     black, blurred = torch.zeros_like(x), gaussian_blur(x.detach(), [side, side], [side / 6, side / 6])
@@ -132,12 +141,22 @@ def _rollout(model: Classifier, x: Tensor, _: Tensor, __: Layer) -> _Result:
 def _relevance(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
     """Gradient-weighted attention: Chefer et al., ICCV 2021, rules 5 and 6."""
     with attention_weights(model) as layers:
-        score = _Scores(model)(x).gather(1, targets[:, None]).sum()
+        score = Scores(model)(x).gather(1, targets[:, None]).sum()
     gradients = torch.autograd.grad(score, layers)
     related = torch.eye(layers[0].shape[-1], device=x.device, dtype=torch.float64)
     for weights, gradient in zip(layers, gradients, strict=True):
         related = related + (weights.detach() * gradient).relu().double().mean(1) @ related
     return _of_patches(model, related), None
+
+
+def _occlusion(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
+    """Zeiler and Fergus 2014: how far the score falls when a window is blackened. It asks for no gradient."""
+    window = -(-x.shape[-1] // WINDOWS)
+    method, sides = Occlusion(Scores(model)), (1, window, window)
+    strides = (1, max(1, window // 2), max(1, window // 2))
+    with torch.no_grad():
+        found: Tensor = method.attribute(x, sides, strides, 0.0, targets, perturbations_per_eval=4)
+    return found[:, 0].relu(), None
 
 
 def _of_patches(model: Classifier, tokens: Tensor) -> Tensor:
@@ -155,4 +174,5 @@ _FUNCTIONS: dict[Method, Callable[[Classifier, Tensor, Tensor, Layer], _Result]]
     "integrated-gradients": _integrated_gradients,
     "attention-rollout": _rollout,
     "attention-relevance": _relevance,
+    "occlusion": _occlusion,
 }

@@ -71,7 +71,7 @@ def baselines(images: NDArray[np.uint8], mean_mask: Maps, seed: int) -> dict[str
         "mean training mask": lambda _: mean_mask,
         "edges": _edges,
         "intensity": lambda image: image.astype(np.float32),
-        "blurred random": lambda image: _blurred_noise(image, random),
+        "blurred random": lambda image: blurred_noise(image[None], random)[0],
     }
     return {name: np.stack([make(image) for image in images]) for name, make in each.items()}
 
@@ -82,7 +82,11 @@ def _edges(image: NDArray[np.uint8]) -> Maps:
     return np.hypot(across, down).astype(np.float32)
 
 
-def _blurred_noise(image: NDArray[np.uint8], random: np.random.Generator) -> Maps:
-    noise = random.random(image.shape, dtype=np.float32)
-    smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), max(image.shape) / 16), np.float32)
+def blurred_noise(images: NDArray[np.uint8], random: np.random.Generator) -> Maps:
+    """As smooth as a heat map, and without any knowledge: (N, H, W)."""
+    return np.stack([_smooth(random.random(image.shape, dtype=np.float32)) for image in images])
+
+
+def _smooth(noise: Maps) -> Maps:
+    smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), max(noise.shape) / 16), np.float32)
     return np.asarray(smooth - smooth.min(), np.float32)

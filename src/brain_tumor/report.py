@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from brain_tumor import trust
 from brain_tumor.results import Figure, Results
 
 FEW = 20  # rows below which a subgroup says nothing
@@ -51,6 +52,12 @@ MAP_FIGURES = (
     ("iou_best", "IoU, best threshold"),
     ("iou_half", "IoU, threshold at half"),
 )
+AREA_FIGURES = (
+    ("outside_head", "outside the head"),
+    ("borders", "on the outermost 4 %"),
+    ("corners", "in the corners"),
+    ("text", "on burnt-in text"),
+)
 # By the protocol of a claim, what is missing to follow it.
 PROTOCOLS = {
     "test": "",
@@ -86,10 +93,12 @@ def recipe_page(
         metrics: contents of audit, split and train.json by these names.
         results: what `evaluate` found.
         suspects: rows whose label may be wrong.
-        maps: how well maps find the tumor: map, class, figure, n, value, low, high.
-        pictures: audit, leaks, enhance, curves, the charts of the evaluation, and one for each name in `sheets`.
+        maps: the figures of heat maps: map, class, figure, n, value, low, high.
+        pictures: audit, leaks, enhance, curves, the charts of the evaluation, mean, removal and randomized of the maps,
+            and one for each name in `sheets`.
         commit: the commit that last changed the training code.
     """
+    located, methods = trust.spans(maps), tuple(block["explain"]["methods"])
     page = _pages.get_template("report.html").render(
         recipe=recipe,
         block={"published": None, **block},
@@ -105,8 +114,12 @@ def recipe_page(
         sentence=sentence(results),
         **dict(zip(("same", "missing"), _by_protocol(block.get("published"), results), strict=True)),
         suspects=suspects,
-        located={(row["map"], row["figure"]): row for row in maps if not row["class"]},
+        located=located,
         map_figures=MAP_FIGURES,
+        area_figures=AREA_FIGURES,
+        trusted=trust.ranking(located, methods),
+        trust_sentence=trust.sentence(located, methods),
+        methods=methods,
         pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         sheets=sheets,
         commit=commit,
@@ -239,6 +252,37 @@ def audit_table(
         recall = [f"{rates[alteration]['recall']:.3f}" for alteration in names]
         lowest = min(rate["precision"] for rate in rates.values())
         lines.append(f"| in {name} | {' | '.join(recall)} | {lowest:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def trust_table(
+    rows: Sequence[tuple[str, bool, Sequence[tuple[str, Sequence[trust.Check], str]], Mapping[str, Any]]],
+) -> str:
+    """The README's table of verdicts in Markdown.
+
+    Args:
+        rows: of each recipe its name, whether its images are generated, `trust.ranking`, and what the study of
+            permuted labels found, empty if it was not made.
+    """
+    titles = (
+        "finds the tumor",
+        "marks what the model uses",
+        "changes when untrained",
+        "holds still",
+        "stays on the head",
+        "changes with permuted labels",
+        "verdict",
+    )
+    lines = [f"| recipe | method | {' | '.join(titles)} |", "|---" * (len(titles) + 2) + "|"]
+    for name, generated, ranking, permuted in rows:
+        for method, checks, verdict in ranking:
+            found = permuted.get(method)
+            study = (
+                "–" if found is None else f"{'no' if found['unchanged'] else 'yes'} ({found['rank_correlation']:.2f})"
+            )
+            cells = [*(check.verdict for check in checks), study, verdict]
+            note = " **(generated images)**" if generated else ""
+            lines.append(f"| `{name}`{note} | {method} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
