@@ -19,6 +19,7 @@ from refit import Study
 from stage import PARAMS, SCRATCH, run
 
 log = logging.getLogger(__name__)
+FIGURE = ["figure", "value", "low", "high"]
 
 
 class PermutedParams(Block):
@@ -62,9 +63,9 @@ def main(name: str) -> None:
         one, other = (each.explain(method, pixels, targets).maps for each in (subject, permuted))
         values = {"rank_correlation": sanity.rank_correlation(one, other), "ssim": sanity.structure(one, other)}
         table = tabulate(method, values, drawn, explaining)
-        spans = {line.figure: [line.value, line.low, line.high] for line in table.itertuples()}
-        found[method] = {figure: span[0] for figure, span in spans.items()} | {"interval": spans}
-        found[method] |= {"unchanged": bool(spans["rank_correlation"][1] >= trust.UNCHANGED)}  # type: ignore[operator]
+        spans = {str(figure): [float(v) for v in span] for figure, *span in table[FIGURE].itertuples(index=False)}
+        unchanged = spans["rank_correlation"][1] >= trust.UNCHANGED
+        found[method] = {name: span[0] for name, span in spans.items()} | {"unchanged": unchanged, "interval": spans}
         log.info("%s, %s: rank correlation %.3f", name, method, spans["rank_correlation"][0])
     with staged(f"metrics/{name}/permuted.json") as (metrics,):
         write_json(metrics, found, digits=4)

@@ -9,8 +9,9 @@ import pytest
 
 import readme
 from brain_tumor.leakage import LEAKS
-from brain_tumor.report import claims_table, index_page, recipe_page, results_table, sentence
+from brain_tumor.report import claims_table, index_page, recipe_page, results_table, sentence, trust_table
 from brain_tumor.results import Figure, Results
+from brain_tumor.trust import Span, ranking
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,15 +31,18 @@ def results(leaks: tuple[int, int, int, int], every: float = 0.9, clean: float =
 
 PICTURES = (
     "audit", "leaks", "enhance", "curves", "confusion", "roc", "pr", "reliability", "coverage", "robustness", "errors",
-    "grad-cam",
+    "grad-cam", "mean", "removal", "randomized",
 )  # fmt: skip
+
+
+BLOCK = {"evaluate": {"rounds": 100}, "train": {"select": "loss"}, "explain": {"methods": ["grad-cam"]}}
 
 
 def page(**changes: Any) -> str:
     part = {"images": 9, "groups": 8, "classes": {"<b>": 9}}
     words: dict[str, Any] = {
         "recipe": "mine",
-        "block": {"evaluate": {"rounds": 100}, "train": {"select": "loss"}},
+        "block": BLOCK,
         "about": {"title": "Shapes", "url": "", "license": "none", "generated": False},
         "card": {
             "architecture": "net",
@@ -125,6 +129,27 @@ def test_the_page_sets_the_model_against_its_baselines_and_marks_small_subgroups
     assert "23.4 % of an image" in html
 
 
+def test_the_page_gives_a_verdict_on_each_method() -> None:
+    line = {"map": "grad-cam", "class": "", "n": "9", "value": "0.7", "low": "0.6", "high": "0.8"}
+    html = page(maps=[line | {"figure": "untrained"}, line | {"figure": "road"}])
+    assert "grad-cam passes 1 of the 2 checks that could be made" in html
+    assert '<span class="mark no">no</span>' in html
+    assert "rank correlation with the untrained model&#39;s maps: 0.700 (0.600 – 0.800, n = 9)" in html
+    assert "<strong>no trust</strong>" in html
+    assert "No test image has a mask" in html
+
+
+def test_the_table_of_verdicts_has_a_line_a_method() -> None:
+    known = {("a", "road"): Span(0.2, 0.1, 0.3, 9)}
+    permuted = {"a": {"unchanged": True, "rank_correlation": 0.91}}
+    lines = trust_table([("r", True, ranking(known, ["a", "b"]), permuted)]).splitlines()
+    first, second = (line.strip("| ").split(" | ") for line in lines[2:])
+    none = "not measured"
+    name = "`r` **(generated images)**"
+    assert first == [name, "a", none, "yes", none, none, none, "no (0.91)", "trust, as far as measured"]
+    assert second == [name, "b", *[none] * 5, "–", none]
+
+
 def test_index_and_table_mark_generated_data_and_missing_figures() -> None:
     row = {"recipe": "r", "name": "r", "dataset": "d", "generated": True, "architecture": "net"}
     shown = {"published": {"n": 20, "accuracy": [0.9, 0.5, 1.0]}, "clean": {"n": 0}, "baseline": "forest"}
@@ -162,7 +187,7 @@ def test_resamples_that_all_agree_give_way_to_the_score_interval() -> None:
 
 def test_the_report_sets_a_claim_beside_what_is_found() -> None:
     published = {"accuracy": 0.96, "measured_on": "51 images", "protocol": "train"}
-    html = page(block={"evaluate": {"rounds": 100}, "train": {"select": "loss"}, "published": published})
+    html = page(block=BLOCK | {"published": published})
     assert "51 images" in html
     assert "add `train` to its `evaluate.also`" in html
     assert "is no test" in html

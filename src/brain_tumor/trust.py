@@ -97,6 +97,8 @@ def verdict(of_method: Sequence[Check]) -> str:
         return "no trust" if "no" in verdicts[:FIRST] else "little trust"
     if set(verdicts) == {"yes"}:
         return TRUST
+    if set(verdicts) == {"not measured"}:
+        return "not measured"
     return f"{TRUST}, as far as measured" if set(verdicts) == {"yes", "not measured"} else "undecided"
 
 
