@@ -11,7 +11,7 @@ from typing import get_args
 import pandas as pd
 import torch
 from machine import save
-from timm import create_model
+from timm.models import get_pretrained_cfg
 
 from brain_tumor import runtime
 from brain_tumor.attribution import BATCH, STEPS, WINDOWS, Method, Scores, explain
@@ -45,11 +45,12 @@ def main() -> None:
 
 
 def _of_model(architecture: str, device: torch.device) -> list[dict[str, object]]:
-    config = create_model(architecture).pretrained_cfg
+    config = get_pretrained_cfg(architecture)
+    assert config is not None
     card = ModelCard.model_validate(
         {
             "recipe": "bench", "dataset": "bench", "generated_data": True, "classes": CLASSES,
-            "architecture": architecture, "head": "softmax", "mean": config["mean"], "std": config["std"],
+            "architecture": architecture, "head": "softmax", "mean": config.mean, "std": config.std,
             "pretrained": "none", "data": "", "code": {}, "versions": {},
             "enhance": {"operations": ({"op": "resize", "size": SIDE, "mode": "pad"},)},
         }
