@@ -43,8 +43,8 @@ readme: .venv/complete
 
 # Exact pins with hashes for every platform, from the ranges in pyproject.toml; needs `uv`.
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
-	  --generate-hashes --no-annotate --no-header --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra app --extra s3 --universal --fork-strategy fewest \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --output-file requirements.lock
 
 .venv/complete: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'

@@ -20,6 +20,7 @@ from brain_tumor.external import ExternalParams
 from brain_tumor.params import Block, read
 from brain_tumor.split import SplitParams
 from brain_tumor.training import TrainParams
+from export import ExportParams
 from permuted import PermutedParams
 from refit import CrossvalParams
 
@@ -38,6 +39,7 @@ BLOCKS: dict[str, type[Block]] = {
     "train": TrainParams,
     "evaluate": EvaluateParams,
     "explain": ExplainParams,
+    "export": ExportParams,
 }
 
 

@@ -1,0 +1,81 @@
+"""A model that was exported to ONNX, as a device without torch uses it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from brain_tumor.enhance import EnhanceParams
+from brain_tumor.errors import UserError
+from brain_tumor.typicality import Typical
+
+KEY = "brain_tumor"  # of the description in the file's metadata
+
+
+class Limits(BaseModel):
+    """Of `model.json`'s calibration: by wanted coverage, the least probability of a class in the prediction set."""
+
+    least: Mapping[str, float] = {}
+
+
+class Description(BaseModel):
+    """What of `model.json` a prediction needs; `typical` is added at the export."""
+
+    recipe: str
+    dataset: str
+    generated_data: bool
+    classes: tuple[str, ...]
+    enhance: EnhanceParams
+    calibration: Limits = Limits()
+    typical: Typical | None = None
+
+
+class OnnxModel:
+    """Enhanced gray pixels in, calibrated probabilities out."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        """Open an exported file, with as many threads as there are cores, unless `threads` says otherwise.
+
+        Raises:
+            UserError: no ONNX file, or one that this project has not written.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            # From its bytes, so that a file that names others beside it reads none of them.
+            self.session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+            about = self.session.get_modelmeta().custom_metadata_map[KEY]
+            self.description = Description.model_validate_json(about, strict=False)
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing") from None
+        except KeyError:
+            raise UserError(f"{path} was not written by `export`: it does not say how images are prepared") from None
+        except ValidationError as error:
+            raise UserError(f"{path} describes itself in a way that does not fit: {error}") from None
+        except Exception as error:  # the runtime has a class of its own for each way to be damaged
+            raise UserError(f"{path} is no ONNX model that can be opened: {error}") from None
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """(N, S, S) uint8 → (N, K)."""
+        (found,) = self.session.run(None, {"images": np.ascontiguousarray(images)})
+        return np.asarray(found, np.float64)
+
+
+def read_description(folder: Path) -> Description:
+    """Read `model.json`.
+
+    Raises:
+        UserError: it is missing or does not fit.
+    """
+    path = folder / "model.json"
+    try:
+        return Description.model_validate(json.loads(path.read_text(encoding="utf-8")), strict=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {folder} is no trained model") from None
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is no valid model description: {error}") from None

@@ -1,0 +1,213 @@
+"""From files to predictions with warnings: images, DICOM files and NIfTI volumes; a bad file never stops the rest.
+
+Neither torch nor pandas is imported here, so that a prediction by the ONNX runtime starts at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor import typicality
+from brain_tumor.enhance import enhance
+from brain_tumor.errors import UserError
+from brain_tumor.images import read_gray
+from brain_tumor.onnx_model import Description, OnnxModel, read_description
+from brain_tumor.thumbnails import doubt as doubt_about
+from brain_tumor.thumbnails import head, inner_box
+
+Gray = NDArray[np.uint8]
+Values = NDArray[np.float64]
+Ask = Callable[[Gray], Values]
+T = TypeVar("T")
+COVERAGE = "0.9"  # of the prediction sets
+MOST_BYTES = 512 * 2**20  # of one file
+AT_ONCE = 32  # images
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii", ".nii.gz")
+
+
+class Prediction(NamedTuple):
+    """What is said of one image.
+
+    Attributes:
+        file: the file, and for slices of a volume or frames of a DICOM file which one.
+        predicted: the class of the highest probability, '' if the file could not be read.
+        probabilities: calibrated, by class.
+        likely: the classes of the prediction set that holds the true one in 90 of 100 images like those of validation.
+        warnings: reasons to distrust it.
+        error: why there is no prediction, '' otherwise.
+    """
+
+    file: str
+    predicted: str = ""
+    probabilities: Mapping[str, float] = {}
+    likely: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Slice(NamedTuple):
+    """A gray image (H, W) out of a file, or the reason why there is none."""
+
+    file: str
+    gray: Gray | None
+    error: str = ""
+
+
+def open_model(place: Path, runtime: str | None = None, int8: bool = False) -> tuple[Ask, Description]:
+    """A function from enhanced images (N, S, S) to calibrated probabilities (N, K), and the model's description.
+
+    Args:
+        place: a folder of a trained or exported model, or an exported file.
+        runtime: `torch` or `onnx`; by default what the folder holds, rather an exported file.
+        int8: the quantized file.
+
+    Raises:
+        UserError: there is no model at that place, or not for that runtime.
+    """
+    if not place.exists():
+        raise UserError(f"{place} does not exist: train it with `dvc repro`, or get it with `dvc pull`")
+    file = place if place.is_file() else place / ("model-int8.onnx" if int8 else "model.onnx")
+    if file.exists() and runtime != "torch":
+        model = OnnxModel(file)
+        return model.probabilities, model.description
+    if runtime == "onnx" or int8:
+        raise UserError(f"{file} is missing: make it with `dvc repro stages/dvc.yaml:export@{place.name}`")
+    return _with_torch(place)
+
+
+def _with_torch(folder: Path) -> tuple[Ask, Description]:
+    about = read_description(folder)
+    try:
+        import torch
+
+        from brain_tumor import runtime
+        from brain_tumor.calibration import to_probabilities
+        from brain_tumor.classifier import load, predict_logits
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed: an exported model needs neither torch nor timm") from None
+    device = runtime.start()
+    model, card = load(folder, device)
+
+    def ask(images: Gray) -> Values:
+        logits = predict_logits(model, torch.from_numpy(images), device).double()
+        return np.asarray(to_probabilities(logits, card.head, card.calibration.temperature).numpy())
+
+    return ask, about
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The files named, and all images in the folders named, sorted.
+
+    Raises:
+        UserError: a path that does not exist, or a folder without any image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.name.lower().endswith(SUFFIXES) and file.is_file())
+            if not inside:
+                raise UserError(f"{path} holds no image: {', '.join(SUFFIXES)} are known")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UserError(f"{path} does not exist")
+    return found
+
+
+def slices(path: Path, plane: str = "axial", count: int = 5) -> list[Slice]:
+    """Read a file: one image, the frames of a DICOM file, or slices of a NIfTI volume."""
+    name = str(path)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return [Slice(name, None, f"larger than {MOST_BYTES // 2**20} MiB")]
+        content = path.read_bytes()
+        if content[128:132] == b"DICM" or path.name.lower().endswith((".nii", ".nii.gz")):
+            return _clinical(name, content, plane, count)
+        return [Slice(name, read_gray(content))]
+    except Exception as error:  # whatever is in a file, it is this file's error alone
+        return [Slice(name, None, str(error) or type(error).__name__)]
+
+
+def _clinical(name: str, content: bytes, plane: str, count: int) -> list[Slice]:
+    # Imported here: these libraries take longer to load than most predictions take.
+    from brain_tumor.archive import RawImage
+    from brain_tumor.clinical import Volumes, dicom_slices, is_dicom, volume_slices
+
+    image = RawImage(path=name, content=content, label="")
+    volumes = Volumes.model_validate({"plane": plane, "count": count})
+    found = dicom_slices(image) if is_dicom(content) else volume_slices(image, volumes)
+    return [Slice(each.path.removesuffix(".png"), read_gray(each.content)) for each in found]
+
+
+def predict(
+    paths: Sequence[Path],
+    ask: Ask,
+    about: Description,
+    plane: str = "axial",
+    count: int = 5,
+) -> Iterator[Prediction]:
+    """Predict files one after another, as they come.
+
+    Args:
+        ask: calibrated probabilities (N, K) of enhanced images (N, S, S).
+        plane, count: which slices are taken of volumes.
+    """
+    with ThreadPoolExecutor() as pool:
+        for some in _batches(paths, AT_ONCE):
+            read = [each for of_file in pool.map(lambda path: slices(path, plane, count), some) for each in of_file]
+            for part in _batches(read, AT_ONCE):
+                yield from _of_slices(part, ask, about, pool)
+
+
+def _batches(items: Iterable[T], count: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, count)):
+        yield some
+
+
+def _of_slices(part: Sequence[Slice], ask: Ask, about: Description, pool: ThreadPoolExecutor) -> Iterator[Prediction]:
+    prepared = list(pool.map(lambda each: _prepare(each, about), part))
+    images = [image for image, _, _ in prepared if image is not None]
+    probabilities = iter(ask(np.stack(images)) if images else ())
+    for each, (image, doubts, error) in zip(part, prepared, strict=True):
+        if image is None:
+            yield Prediction(each.file, error=error)
+        else:
+            yield judge(each.file, image, next(probabilities), doubts, about)
+
+
+def _prepare(each: Slice, about: Description) -> tuple[Gray | None, str, str]:
+    """The enhanced image, what makes one doubt that it is a head, and why there is none."""
+    if each.gray is None:
+        return None, "", each.error
+    try:
+        left, top, right, bottom = inner_box(each.gray)
+        inner = each.gray[top:bottom, left:right]
+        return enhance(each.gray, about.enhance.operations).image, doubt_about(inner, *head(inner)), ""
+    except Exception as error:  # an image of one pixel, for example
+        return None, "", f"cannot be prepared: {str(error) or type(error).__name__}"
+
+
+def judge(file: str, image: Gray, p: Values, doubt: str, about: Description) -> Prediction:
+    """Put probabilities (K,) of an enhanced image (S, S) into words."""
+    least = about.calibration.least.get(COVERAGE)
+    order = np.argsort(-p, kind="stable")
+    inside = [k for k in order if least is not None and round(float(p[k]), 9) >= least]
+    likely = tuple(about.classes[k] for k in inside)
+    warnings = []
+    if doubt:
+        warnings.append(f"does not look like a slice of a head: {doubt}")
+    if about.typical is not None and typicality.unusual(image[None], about.typical)[0]:
+        warnings.append("unlike the images that the model was trained on")
+    if len(likely) > 1:
+        warnings.append(f"low certainty: {' or '.join(likely)}")
+    elif least is not None and not likely:
+        warnings.append("low certainty: like no class that the model knows")
+    known = {label: round(float(value), 4) for label, value in zip(about.classes, p, strict=True)}
+    return Prediction(file, about.classes[int(order[0])], known, likely, tuple(warnings))
