@@ -60,7 +60,8 @@ def explain(
     """
     maps, missed = [], []
     batches = zip(images.split(BATCH), targets.split(BATCH), strict=True)
-    for batch, wanted in tqdm(batches, method, -(-len(images) // BATCH), unit="batch", leave=False):
+    count = -(-len(images) // BATCH)
+    for batch, wanted in tqdm(batches, method, count, unit="batch", leave=False, disable=count < 2):
         kept, gap = attribute(method, model, to_unit(batch, device), wanted.to(device), layer)
         maps.append(kept.cpu())
         if gap is not None:
