@@ -1,4 +1,4 @@
-"""Write the report of a recipe."""
+"""Write the report and the model card of a recipe."""
 
 import csv
 import json
@@ -13,6 +13,7 @@ import pandas as pd
 
 from brain_tumor import plots
 from brain_tumor.leakage import LEAKS
+from brain_tumor.model_card import model_card
 from brain_tumor.outputs import staged, write_json
 from brain_tumor.params import read
 from brain_tumor.report import best_baseline, recipe_page
@@ -23,14 +24,14 @@ log = logging.getLogger(__name__)
 
 
 def main(name: str) -> None:
-    """Write reports/<recipe>/: report.html, which stands alone, and summary.json for the index."""
+    """Write reports/<recipe>/: report.html, which stands alone, model_card.md, and summary.json for the index."""
     block = read(PARAMS, f"recipes.{name}", dict[str, Any])
     dataset = block["dataset"]
     about = read(PARAMS, f"datasets.{dataset}.about", dict[str, Any])
     card = json.loads(Path(f"models/{name}/model.json").read_text())
     metrics = {key: json.loads(Path(f"metrics/{name}/{key}.json").read_text()) for key in ("split", "train")}
     metrics["audit"] = json.loads(Path(f"metrics/{dataset}/audit.json").read_text())
-    maps = csv.DictReader(Path(f"metrics/{name}/explain.csv").read_text(encoding="utf-8").splitlines())
+    maps = list(csv.DictReader(Path(f"metrics/{name}/explain.csv").read_text(encoding="utf-8").splitlines()))
     results = Results.read(Path(f"metrics/{name}/figures.csv"))
     suspects = list(csv.DictReader(Path(f"plots/{name}/suspects.csv").read_text(encoding="utf-8").splitlines()))
     sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
@@ -59,8 +60,10 @@ def main(name: str) -> None:
     }
     with staged(f"reports/{name}") as (folder,):
         folder.mkdir()
-        page = recipe_page(name, block, about, card, metrics, results, suspects, list(maps), pictures, sheets, commit)
+        page = recipe_page(name, block, about, card, metrics, results, suspects, maps, pictures, sheets, commit)
         (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
+        text = model_card(name, block, about, card, metrics, results, maps)
+        (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
         write_json(folder / "summary.json", summary)
     log.info("the report is reports/%s/report.html", name)
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from huggingface_hub import ModelCard
 
 import readme
 from brain_tumor.leakage import LEAKS
+from brain_tumor.model_card import model_card
 from brain_tumor.report import claims_table, index_page, recipe_page, results_table, sentence, trust_table
 from brain_tumor.results import Figure, Results
 from brain_tumor.trust import Span, ranking
@@ -38,9 +40,9 @@ PICTURES = (
 BLOCK = {"evaluate": {"rounds": 100}, "train": {"select": "loss"}, "explain": {"methods": ["grad-cam"]}}
 
 
-def page(**changes: Any) -> str:
+def words(**changes: Any) -> dict[str, Any]:
     part = {"images": 9, "groups": 8, "classes": {"<b>": 9}}
-    words: dict[str, Any] = {
+    found: dict[str, Any] = {
         "recipe": "mine",
         "block": BLOCK,
         "about": {"title": "Shapes", "url": "", "license": "none", "generated": False},
@@ -71,7 +73,11 @@ def page(**changes: Any) -> str:
         "sheets": ["grad-cam"],
         "commit": "abc",
     }  # fmt: skip
-    return recipe_page(**(words | changes))
+    return found | changes
+
+
+def page(**changes: Any) -> str:
+    return recipe_page(**words(**changes))
 
 
 def test_page_says_what_the_test_images_are_worth_and_stands_alone() -> None:
@@ -137,6 +143,31 @@ def test_the_page_gives_a_verdict_on_each_method() -> None:
     assert "rank correlation with the untrained model&#39;s maps: 0.700 (0.600 – 0.800, n = 9)" in html
     assert "<strong>no trust</strong>" in html
     assert "No test image has a mask" in html
+
+
+def test_the_model_card_is_valid_for_the_hub_and_says_what_matters() -> None:
+    names = ("recipe", "block", "about", "card", "metrics", "results", "maps")
+    known = words(results=results((6, 1, 1, 12)))
+    known["card"] = known["card"] | {"classes": ["a", "b"], "pretrained": "hub timm/net.in1k@abc"}
+    part = {"images": 9, "groups": 8, "classes": {"a": 4, "b": 5}}
+    known["metrics"] = known["metrics"] | {"split": {"train": part, "validation": part, "test": part}}
+    text = model_card(**{name: known[name] for name in names})
+    card: Any = ModelCard(text)
+    assert (card.data.license, card.data.library_name, card.data.base_model) == ("apache-2.0", "timm", "timm/net.in1k")
+    found = {(each.dataset_name, each.metric_type): each.metric_value for each in card.data.eval_results or []}
+    assert found["Shapes, published test images", "accuracy"] == 0.9
+    assert found["Shapes, clean test images", "accuracy"] == 0.8
+    assert "generated-data" not in (card.data.tags or [])
+    for expected in (
+        "Not for clinical use",
+        "| accuracy | 0.900 (0.500–0.990) | 0.800",
+        "| train | 9 | 8 | 4 | 5 |",
+        "forest",
+    ):
+        assert expected in text
+    assert "\n\n\n\n" not in text
+    generated = known | {"about": known["about"] | {"generated": True}}
+    assert "generated images" in model_card(**{name: generated[name] for name in names})
 
 
 def test_the_table_of_verdicts_has_a_line_a_method() -> None:

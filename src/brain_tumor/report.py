@@ -66,7 +66,7 @@ PROTOCOLS = {
     "selected on test": "not run: see stages/protocol",
 }
 
-_pages = Environment(
+pages = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
 )
 
@@ -99,7 +99,7 @@ def recipe_page(
         commit: the commit that last changed the training code.
     """
     located, methods = trust.spans(maps), tuple(block["explain"]["methods"])
-    page = _pages.get_template("report.html").render(
+    page = pages.get_template("report.html").render(
         recipe=recipe,
         block={"published": None, **block},
         about=about,
@@ -146,7 +146,7 @@ def _two_classes(classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def index_page(rows: Sequence[Mapping[str, Any]]) -> str:
     """Render the index over the summaries of the recipes' reports."""
-    return _pages.get_template("index.html").render(rows=rows) + "\n"
+    return pages.get_template("index.html").render(rows=rows) + "\n"
 
 
 def sentence(results: Results) -> str:
