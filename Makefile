@@ -6,7 +6,7 @@ MOST ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint bench fuzz lock readme repository
+.PHONY: repro test lint stale bench fuzz lock readme repository
 
 repro: repository .venv/complete
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
@@ -24,6 +24,10 @@ lint: .venv/complete
 	ruff check
 	ruff format --check
 	mypy
+
+# Do code, parameters and locks agree? Needs no data.
+stale: .venv/complete
+	python .ci/stale.py
 
 # Ratios taken in one run, and CSV files under benchmarks/results/.
 bench: .venv/complete
