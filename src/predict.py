@@ -111,7 +111,7 @@ def heat_maps(place: Path, files: list[Path], out: Path, method: Any, plane: str
     from brain_tumor.classifier import load, predict_logits
     from brain_tumor.enhance import enhance
     from brain_tumor.explain import normalize
-    from brain_tumor.explanation_charts import overlay
+    from brain_tumor.sheets import overlay
 
     if method not in get_args(Method):
         raise UserError(f"--method {method} is unknown: {', '.join(get_args(Method))}")

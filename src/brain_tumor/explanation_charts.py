@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brain_tumor.plots import save
-from brain_tumor.sheets import CELL, Gray, grid
+from brain_tumor.sheets import CELL, HEAT, Gray, overlay
+from brain_tumor.sheets import _grid as grid
 from brain_tumor.trust import Span
 
 Maps = NDArray[np.float32]
-HEAT = "inferno"
 RANDOM, BLURRED = "random order", "blurred random"
 BLIND = {RANDOM: "0.35", BLURRED: "0.65"}  # maps that know nothing, and their grays
 COLORS = [mpl.colors.to_hex(color) for color in mpl.colormaps["tab10"].colors]  # type: ignore[attr-defined]
@@ -57,14 +57,6 @@ def heat_sheet(path: Path, cases: Sequence[HeatCase], title: str) -> None:
     bar = figure.colorbar(scale, ax=figure.axes, shrink=min(1.0, 3 / (figure.get_figheight())), aspect=30, pad=0.01)
     bar.set_label("relative relevance within the image")
     save(figure, path)
-
-
-def overlay(image: Gray, heat: Maps) -> NDArray[np.uint8]:
-    """Lay a heat map (0 to 1) over a gray image: (S, S, 3) uint8, cold regions keep the image."""
-    color = np.asarray(mpl.colormaps[HEAT](heat))[:, :, :3] * 255
-    alpha = 0.65 * np.clip(heat[:, :, None] * 1.5, 0, 1)
-    mixed: Gray = np.rint(image[:, :, None] * (1 - alpha) + color * alpha).astype(np.uint8)
-    return mixed
 
 
 def mean_maps(path: Path, maps: Mapping[str, Mapping[str, Maps]], counts: Mapping[str, int], title: str) -> None:
