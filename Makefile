@@ -36,6 +36,7 @@ bench: .venv/complete
 	PYTHONPATH=src python benchmarks/bench_train.py
 	PYTHONPATH=src python benchmarks/bench_evaluate.py
 	PYTHONPATH=src python benchmarks/bench_explain.py
+	PYTHONPATH=src python benchmarks/bench_export.py
 
 # Mutated files against every reader of untrusted input.
 fuzz: .venv/complete

@@ -11,17 +11,14 @@ from typing import get_args
 import pandas as pd
 import torch
 from machine import save
-from timm.models import get_pretrained_cfg
+from models import CLASSES, MODELS, SIDE, classifier
 
 from brain_tumor import runtime
 from brain_tumor.attribution import BATCH, STEPS, WINDOWS, Method, Scores, explain
-from brain_tumor.classifier import Classifier, ModelCard, to_unit
+from brain_tumor.classifier import to_unit
 from brain_tumor.errors import UserError
 
 ROUNDS = 2
-SIDE = 224
-CLASSES = ("a", "b", "c", "d")
-MODELS = ("vit_base_patch16_224", "resnet50", "efficientnet_b0", "tf_efficientnet_lite0")
 WINDOW_PASSES = (2 * WINDOWS - 1) ** 2 + 1
 # By method: which pass, how many of them an image, images measured, and the least share of their speed.
 NEEDS: dict[Method, tuple[str, int, int, float | None]] = {
@@ -45,18 +42,7 @@ def main() -> None:
 
 
 def _of_model(architecture: str, device: torch.device) -> list[dict[str, object]]:
-    config = get_pretrained_cfg(architecture)
-    assert config is not None
-    card = ModelCard.model_validate(
-        {
-            "recipe": "bench", "dataset": "bench", "generated_data": True, "classes": CLASSES,
-            "architecture": architecture, "head": "softmax", "mean": config.mean, "std": config.std,
-            "pretrained": "none", "data": "", "code": {}, "versions": {},
-            "enhance": {"operations": ({"op": "resize", "size": SIDE, "mode": "pad"},)},
-        }
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = Classifier(card).to(device).to(memory_format=torch.channels_last).eval()
+    model = classifier(architecture).to(device).to(memory_format=torch.channels_last).eval()
     images = torch.randint(0, 255, (2 * BATCH, SIDE, SIDE), dtype=torch.uint8)
     targets = torch.arange(2 * BATCH) % len(CLASSES)
     scores = Scores(model)

@@ -21,19 +21,18 @@ import numpy as np
 import pandas as pd
 import torch
 from machine import save
+from models import CLASSES, SIDE, classifier
 from PIL import Image
 from timm import create_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from brain_tumor import resuming, runtime, training
-from brain_tumor.classifier import Classifier, ModelCard, to_unit
+from brain_tumor.classifier import to_unit
 from brain_tumor.rows import Rows
 from brain_tumor.training import TrainParams, train
 
 ROUNDS = 2
-SIDE = 224
-CLASSES = ("a", "b", "c", "d")
 # Batch, steps measured, and training images in an epoch of the recipe that has the model.
 MODELS = {
     "vit_base_patch16_224": (8, 4, 152),
@@ -219,16 +218,6 @@ class folder_loader:  # noqa: N801
 
     def __exit__(self, *details: object) -> None:
         self.folder.cleanup()
-
-
-def classifier(model: str) -> Classifier:
-    """A classifier as recipes have it, from random weights."""
-    torch.manual_seed(0)
-    mean = (0.5,) * 3 if model.startswith(("vit", "tf_")) else (0.485, 0.456, 0.406)
-    fields = {"recipe": "", "dataset": "", "generated_data": True, "classes": CLASSES, "architecture": model}
-    fields |= {"head": "softmax", "mean": mean, "std": mean, "pretrained": "", "data": "", "code": {}, "versions": {}}
-    fields["enhance"] = {"operations": ({"op": "resize", "size": SIDE, "mode": "squash"},)}
-    return Classifier(ModelCard.model_validate(fields))
 
 
 def params(batch: int, **changes: Any) -> TrainParams:
