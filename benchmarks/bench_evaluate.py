@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from bench_train import CLASSES, classifier, images
+from bench_train import images
 from machine import save
+from models import CLASSES, classifier
 
 from brain_tumor import evaluation, runtime
 from brain_tumor.calibration import calibrate, to_probabilities
