@@ -6,7 +6,7 @@ MOST ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint stale bench fuzz lock readme repository
+.PHONY: repro test lint app stale bench fuzz lock readme repository
 
 repro: repository .venv/complete
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
@@ -24,6 +24,10 @@ lint: .venv/complete
 	ruff check
 	ruff format --check
 	mypy
+
+# A page on this machine that shows what trained models make of an image.
+app: .venv/complete
+	python src/app.py
 
 # Do code, parameters and locks agree? Needs no data.
 stale: .venv/complete
