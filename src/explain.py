@@ -12,7 +12,8 @@ from brain_tumor import explanation_charts as charts
 from brain_tumor import localization, runtime, shortcuts, trials, trust
 from brain_tumor.attribution import CLASSLESS
 from brain_tumor.classifier import load
-from brain_tumor.explain import ExplainParams, choose_cases, draw, normalize
+from brain_tumor.errors import UserError
+from brain_tumor.explain import ExplainParams, choose_cases, draw, normalize, tabulate
 from brain_tumor.explanation_charts import HeatCase
 from brain_tumor.outputs import staged, write_csv, write_json
 from brain_tumor.params import read
@@ -45,12 +46,15 @@ def main(name: str) -> None:
         gaps = show(subject, choose_cases(predictions, card.classes, params), pixels, masks, sheets, title)
         figures = measure(subject, training, test, pixels, masks, drawn, title)
         overall = figures[(figures["class"] == "") & ~figures["figure"].str.contains(trials.DOWN_TO)]
-        found: dict[str, dict[str, float]] = {method: dict(each) for method, each in gaps.items()}
-        for which, figure, value in overall[["map", "figure", "value"]].itertuples(index=False):
-            found.setdefault(which, {})[figure] = value
+        found: dict[str, dict[str, Any]] = {method: dict(each) for method, each in gaps.items()}
+        for which, figure, n, *span in overall[["map", "figure", "n", "value", "low", "high"]].itertuples(index=False):
+            known = found.setdefault(which, {})
+            known[figure] = span[0]
+            # Lists, which `dvc metrics diff` leaves out: its table stays short.
+            known.setdefault("n_low_high", {})[figure] = [n, *span[1:]]
         write_json(metrics, found, digits=4)
         write_csv(table, figures.round(4))
-    spans = trust.spans(figures.astype(str).to_dict("records"))  # type: ignore[arg-type]
+    spans = trust.spans(figures.round(4).to_dict("records"))  # type: ignore[arg-type]
     log.info("%s: %s", name, trust.sentence(spans, params.methods))
 
 
@@ -62,7 +66,7 @@ def show(
     folder: Path,
     title: str,
 ) -> dict[str, dict[str, float]]:
-    """Write a sheet a method, and one with all methods; return by method how many maps are empty or miss their sum."""
+    """Write a sheet a method, and one with all methods; return by method how many maps are empty."""
     methods, classes = subject.params.methods, subject.card.classes
     images = pixels[cases["row"].to_numpy()]
     predicted, other = (
@@ -82,8 +86,6 @@ def show(
         charts.heat_sheet(folder / f"{method}.png", _cases(cases, images, by_name, masks), f"{title}: {method}{layer}")
         empty = of_predicted.maps.reshape(len(images), -1).max(1) <= 0
         found[method] = {"shown": len(images), "empty_maps": int(empty.sum())}
-        if of_predicted.missed is not None:
-            found[method]["convergence_gap"] = float(np.median(of_predicted.missed))
     if len(methods) > 1:
         first = cases.drop_duplicates(["label", "kind"])
         by_name = [{method: heats[method][k] for method in methods} for k in first.index]
@@ -121,13 +123,23 @@ def measure(
     def numbers(rows: pd.DataFrame) -> NDArray[np.int64]:
         return np.array([classes.index(label) for label in rows["label"]], np.int64)
 
-    # Where the evidence for the class lies that an image has, right or wrong as the model may be.
+    if test.empty:
+        raise UserError("the split has no test rows: there is nothing to explain")
+    clean = test[test["leak"] == ""].reset_index(drop=True)
+    if len(clean) >= trust.FEW:  # images that were not trained on, as far as there are enough of them
+        test = clean
     rows = draw(test, params.measured, params.seed)
     images = pixels[rows["row"].to_numpy()]
     inside = shortcuts.heads(images)
-    maps: dict[str, Any] = {method: subject.explain(method, images, numbers(rows)).maps for method in params.methods}
+    # Where the evidence for the class lies that an image has, right or wrong as the model may be.
+    explained = {str(method): subject.explain(method, images, numbers(rows)) for method in params.methods}
+    maps = {method: found.maps for method, found in explained.items()}
     charts.mean_maps(folder / "mean.png", *_means(maps, inside, rows, classes), f"{title}: mean maps")
-    tables = []
+    tables = [
+        tabulate(method, {"convergence_gap": np.asarray(found.missed, np.float64)}, rows, params)
+        for method, found in explained.items()
+        if found.missed is not None
+    ]
     if masks is not None and masks[rows["row"].to_numpy()].any():
         mean_mask = masks[training["row"].to_numpy()].mean(0, dtype=np.float64) / 255
         others = localization.baselines(images, mean_mask.astype(np.float32), params.seed)

@@ -62,6 +62,7 @@ def main(name: str) -> None:
             found[kind] = {"bytes": (out / file).stat().st_size}
             found[kind] |= compare(own, other, validation, card.classes, params)
             if not found[kind]["fit"]:
+                exporting.mark_unfit(out / file)
                 log.warning("%s: %s is unfit: macro F1 changes by %.4f", name, kind, found[kind]["macro_f1_change"])
         write_json(metrics, found, digits=4)
     log.info("%s: int8 agrees in %.4f of %d images", name, found["int8"]["agreement"], len(validation))

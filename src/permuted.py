@@ -10,6 +10,7 @@ from brain_tumor import runtime, sanity, trust
 from brain_tumor.classifier import load
 from brain_tumor.explain import ExplainParams, draw, tabulate
 from brain_tumor.fitting import fit
+from brain_tumor.metrics import wilson
 from brain_tumor.outputs import remove, staged, write_json
 from brain_tumor.params import Block, read
 from brain_tumor.rows import read_rows
@@ -53,11 +54,16 @@ def main(name: str) -> None:
     targets = subject.ask(pixels).argmax(1)
     of_training = images[training["row"].to_numpy()]
     truth = np.array([recipe.classes.index(label) for label in training["label"]])
+    accuracy = float((permuted.ask(of_training).argmax(1) == truth).mean())
+    majority = float(np.bincount(truth).max() / len(truth))
+    # Otherwise both models are still near the weights that they began with, and likeness says nothing.
+    learned = wilson(round(accuracy * len(truth)), len(truth))[0] > majority
     found: dict[str, object] = {
         "n": len(drawn),
         "generated_images": card.generated_data,
-        "accuracy_on_permuted_labels": float((permuted.ask(of_training).argmax(1) == truth).mean()),
-        "majority": float(np.bincount(truth).max() / len(truth)),
+        "accuracy_on_permuted_labels": accuracy,
+        "majority": majority,
+        "learned": learned,
     }
     for method in explaining.methods:
         one, other = (each.explain(method, pixels, targets).maps for each in (subject, permuted))

@@ -182,6 +182,36 @@ def test_grad_cam_against_the_formula_on_a_real_net(layer: Any) -> None:
     np.testing.assert_allclose(found, cam.detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("architecture", ["resnet10t", "tf_efficientnet_lite0"])
+def test_grad_cam_plus_plus_against_the_formula_pixel_by_pixel_on_a_real_net(architecture: str) -> None:
+    """Equation 19 in loops: of a net whose maps are 0 or more, as the paper has it, and of one with others."""
+    torch.manual_seed(0)
+    model = Classifier(card(architecture)).eval()
+    images, targets = torch.randint(0, 255, (2, 96, 96), dtype=torch.uint8), torch.tensor([0, 1])
+    found = explain("grad-cam++", model, images, targets, "last", CPU).maps
+    kept: dict[str, torch.Tensor] = {}
+    with spatial_layer(model, "last") as module:
+        handle = module.register_forward_hook(lambda _, __, output: kept.update(a=output))
+        scores = model(to_unit(images, CPU))
+        handle.remove()
+    (gradients,) = torch.autograd.grad(scores.gather(1, targets.view(-1, 1)).sum(), kept["a"])
+    for number in range(2):
+        activations, slopes = kept["a"][number].detach().double().numpy(), gradients[number].double().numpy()
+        cam = np.zeros(activations.shape[1:])
+        for channel, slope in zip(activations, slopes, strict=True):
+            weight, total = 0.0, channel.clip(0).sum()
+            for y, x in np.ndindex(*channel.shape):
+                below = 2 * slope[y, x] ** 2 + total * slope[y, x] ** 3
+                alpha = slope[y, x] ** 2 / below if below else 0.0
+                if slope[y, x] > 0:
+                    assert 0 < alpha <= 0.5
+                    weight += alpha * slope[y, x]
+            cam += weight * channel
+        wanted = torch.from_numpy(np.maximum(cam, 0))[None, None].float()
+        wanted = nn.functional.interpolate(wanted, [96, 96], mode="bilinear", align_corners=False)[0, 0]
+        np.testing.assert_allclose(found[number], wanted.numpy(), rtol=1e-3, atol=1e-6 * float(wanted.max()))
+
+
 def test_fine_layer_is_finer() -> None:
     model = Classifier(card("tf_efficientnet_lite0"))
     sizes = {}

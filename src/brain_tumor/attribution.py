@@ -93,7 +93,9 @@ def _grad_cam(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _R
 def _grad_cam_plus_plus(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
     """Chattopadhay et al. 2018, equation 19, for the exponential of the score.
 
-    In double precision and without an epsilon: pooled networks have gradients whose squares are as small as one.
+    In double precision and without an epsilon: pooled networks have gradients whose squares are as small as one. The
+    equation supposes maps that are 0 or more; where a stage ends without a rectifier (EfficientNet, ViT), what is
+    below 0 is left out of its denominator, or alpha would have no bounds.
     """
     outputs: list[Tensor] = []
     with spatial_layer(model, layer) as module:
@@ -104,7 +106,7 @@ def _grad_cam_plus_plus(model: Classifier, x: Tensor, targets: Tensor, layer: La
             hook.remove()
     (gradient,) = torch.autograd.grad(scores.gather(1, targets[:, None]).sum(), outputs[0])
     activation, gradient = outputs[0].detach().double(), gradient.double()
-    below = 2 * gradient**2 + (activation * gradient**3).sum((2, 3), keepdim=True)
+    below = 2 * gradient**2 + activation.relu().sum((2, 3), keepdim=True) * gradient**3
     alpha = torch.where(below != 0, gradient**2 / torch.where(below != 0, below, 1.0), 0.0)
     weights = (alpha * gradient.relu()).sum((2, 3), keepdim=True)
     return (weights * activation).sum(1).relu(), None

@@ -15,8 +15,8 @@ from brain_tumor.sheets import _grid as grid
 from brain_tumor.trust import Span
 
 Maps = NDArray[np.float32]
-RANDOM, BLURRED = "random order", "blurred random"
-BLIND = {RANDOM: "0.35", BLURRED: "0.65"}  # maps that know nothing, and their grays
+RANDOM, BLURRED, CENTER = "random order", "blurred random", "center"
+BLIND = {RANDOM: "0.3", BLURRED: "0.55", CENTER: "0.75"}  # maps that know nothing, and their grays
 COLORS = [mpl.colors.to_hex(color) for color in mpl.colormaps["tab10"].colors]  # type: ignore[attr-defined]
 
 

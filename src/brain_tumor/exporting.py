@@ -48,7 +48,8 @@ def to_onnx(model: Classifier, card: ModelCard, typical: Typical, path: Path) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Whole(model, card).eval(),
+            # Channels last would leave its strides in the file.
+            _Whole(model, card).eval().to(memory_format=torch.contiguous_format),
             (example,),
             dynamo=True,
             verbose=False,
@@ -76,6 +77,15 @@ def describe(proto: onnx.ModelProto, card: ModelCard, typical: Typical) -> None:
             node.doc_string = ""
     about: dict[str, Any] = card.model_dump(mode="json") | {"typical": typical.model_dump(mode="json")}
     proto.metadata_props.add(key=KEY, value=json.dumps(about, ensure_ascii=False, sort_keys=True))
+
+
+def mark_unfit(path: Path) -> None:
+    """Note in a file's metadata that it is worse than its model."""
+    proto = onnx.load(str(path))
+    for entry in proto.metadata_props:
+        if entry.key == KEY:
+            entry.value = json.dumps(json.loads(entry.value) | {"fit": False}, ensure_ascii=False, sort_keys=True)
+    onnx.save(proto, str(path))
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]

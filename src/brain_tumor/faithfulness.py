@@ -125,7 +125,7 @@ def unexplained(
     """Infidelity (Yeh et al. 2019) of a map scaled to fit: which share of what squares change it does not explain.
 
     Squares of a quarter of the side turn black, SQUARES times. 0: the map says how far the score falls each time;
-    1: no more than a map of zeros.
+    1: no more than a map of zeros. NaN for an empty map, and where no square changes the score.
     """
     random = np.random.default_rng(seed)
 
@@ -154,26 +154,33 @@ def unexplained(
                     normalize=True,
                 )
             )
-        found.append((errors[0] / errors[1].clamp_min(1e-12)).clamp(0, 1).double().cpu().numpy())
+        share = (errors[0] / errors[1].clamp_min(1e-12)).clamp(0, 1)
+        known = (errors[1] > 1e-12) & heat.flatten(1).any(1)  # of a flat score or an empty map there is nothing to say
+        found.append(share.where(known, torch.nan).double().cpu().numpy())
     return np.concatenate(found) if found else np.zeros(0)
 
 
 def sensitivity(
     method: Method, model: Classifier, images: Gray, targets: Numbers, layer: Layer, device: torch.device, seed: int
 ) -> Values:
-    """Max-sensitivity (Yeh et al. 2019): how far a map moves under noise too small to see, as a share of its norm."""
+    """Max-sensitivity (Yeh et al. 2019): how far a map moves under noise too small to see, as a share of its norm.
+
+    NaN for an empty map: captum would divide by 1.
+    """
     found = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for start in range(0, len(images), BATCH):
             part = slice(start, start + BATCH)
+            x, wanted = to_unit(torch.from_numpy(images[part]), device), torch.from_numpy(targets[part]).to(device)
+            known = attribute(method, model, x, wanted, layer)[0].flatten(1).any(1)
             values = sensitivity_max(
                 lambda x, target: (attribute(method, model, x[0], target, layer)[0],),
-                to_unit(torch.from_numpy(images[part]), device),
+                x,
                 perturb_radius=RADIUS,
                 n_perturb_samples=DRAWS,
                 max_examples_per_batch=len(images[part]),
-                target=torch.from_numpy(targets[part]).to(device),
+                target=wanted,
             )
-            found.append(values.double().cpu().numpy())
+            found.append(values.where(known, torch.nan).double().cpu().numpy())
     return np.concatenate(found) if found else np.zeros(0)

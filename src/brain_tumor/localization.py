@@ -61,19 +61,23 @@ def baselines(images: NDArray[np.uint8], mean_mask: Maps, seed: int) -> dict[str
         images: (N, H, W) uint8.
         mean_mask: (H, W), how often each pixel is tumor in training images.
     """
-    height, width = images.shape[1:]
-    y, x = np.mgrid[:height, :width]
-    away = ((y - (height - 1) / 2) / height) ** 2 + ((x - (width - 1) / 2) / width) ** 2
-    center = np.exp(-away / (2 * (1 / 6) ** 2)).astype(np.float32)
+    middle = center(*images.shape[1:])
     random = np.random.default_rng(seed)
     each: dict[str, Callable[[NDArray[np.uint8]], Maps]] = {
-        "center": lambda _: center,
+        "center": lambda _: middle,
         "mean training mask": lambda _: mean_mask,
         "edges": _edges,
         "intensity": lambda image: image.astype(np.float32),
         "blurred random": lambda image: blurred_noise(image[None], random)[0],
     }
     return {name: np.stack([make(image) for image in images]) for name, make in each.items()}
+
+
+def center(height: int, width: int) -> Maps:
+    """(H, W) Gaussian in the middle, with a sixth of the side as its standard deviation."""
+    y, x = np.mgrid[:height, :width]
+    away = ((y - (height - 1) / 2) / height) ** 2 + ((x - (width - 1) / 2) / width) ** 2
+    return np.asarray(np.exp(-away / (2 * (1 / 6) ** 2)), np.float32)
 
 
 def _edges(image: NDArray[np.uint8]) -> Maps:

@@ -3,17 +3,25 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from brain_tumor.enhance import EnhanceParams
 from brain_tumor.errors import UserError
 from brain_tumor.typicality import Typical
 
+NOWHERE = "/dev/null/none"
 KEY = "brain_tumor"  # of the description in the file's metadata
+
+
+def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(classes)) < len(classes) or len(classes) < 2:
+        raise ValueError("there must be two classes or more, and no two of one name")
+    return classes
 
 
 class Limits(BaseModel):
@@ -23,15 +31,16 @@ class Limits(BaseModel):
 
 
 class Description(BaseModel):
-    """What of `model.json` a prediction needs; `typical` is added at the export."""
+    """What of `model.json` a prediction needs; the export adds `typical`, and `fit`: false if a file is far worse."""
 
     recipe: str
     dataset: str
     generated_data: bool
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], AfterValidator(_distinct)]
     enhance: EnhanceParams
     calibration: Limits = Limits()
     typical: Typical | None = None
+    fit: bool = True
 
 
 class OnnxModel:
@@ -46,8 +55,9 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Weights are in the file itself: one that names others finds none, wherever it is opened.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
         try:
-            # From its bytes, so that a file that names others beside it reads none of them.
             self.session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
             about = self.session.get_modelmeta().custom_metadata_map[KEY]
             self.description = Description.model_validate_json(about, strict=False)
@@ -59,6 +69,12 @@ class OnnxModel:
             raise UserError(f"{path} describes itself in a way that does not fit: {error}") from None
         except Exception as error:  # the runtime has a class of its own for each way to be damaged
             raise UserError(f"{path} is no ONNX model that can be opened: {error}") from None
+
+        side, known = self.description.enhance.size, len(self.description.classes)
+        inputs = [(each.name, each.shape[1:]) for each in self.session.get_inputs()]
+        outputs = [each.shape[1:] for each in self.session.get_outputs()]
+        if inputs != [("images", [side, side])] or outputs != [[known]]:
+            raise UserError(f"{path} takes {inputs} and gives {outputs}, which does not fit its own description")
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """(N, S, S) uint8 → (N, K)."""

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from brain_tumor import trust
 from brain_tumor.results import Figure, Results
 
-FEW = 20  # rows below which a subgroup says nothing
+FEW = trust.FEW  # rows below which a subgroup says nothing
 HEADLINE = (
     ("accuracy", "accuracy"),
     ("balanced_accuracy", "balanced accuracy"),
@@ -115,6 +115,7 @@ def recipe_page(
         **dict(zip(("same", "missing"), _by_protocol(block.get("published"), results), strict=True)),
         suspects=suspects,
         located=located,
+        by_class_of_maps=_by_class(maps),
         map_figures=MAP_FIGURES,
         area_figures=AREA_FIGURES,
         trusted=trust.ranking(located, methods),
@@ -126,6 +127,15 @@ def recipe_page(
         parameters=json.dumps(block, indent=2),
     )
     return page + "\n"
+
+
+def _by_class(maps: Sequence[Mapping[str, str]]) -> dict[tuple[str, str, str], trust.Span]:
+    """The figures of maps by map, class and figure."""
+    found: dict[tuple[str, str, str], trust.Span] = {}
+    for label in sorted({row["class"] for row in maps} - {""}):
+        own = trust.spans({**row, "class": ""} for row in maps if row["class"] == label)
+        found |= {(name, label, figure): span for (name, figure), span in own.items()}
+    return found
 
 
 def _by_protocol(published: Mapping[str, Any] | None, results: Results) -> tuple[Figure | None, str]:
@@ -265,10 +275,10 @@ def trust_table(
             permuted labels found, empty if it was not made.
     """
     titles = (
-        "finds the tumor",
         "marks what the model uses",
         "changes when untrained",
         "holds still",
+        "finds the tumor",
         "stays on the head",
         "changes with permuted labels",
         "verdict",
@@ -277,9 +287,8 @@ def trust_table(
     for name, generated, ranking, permuted in rows:
         for method, checks, verdict in ranking:
             found = permuted.get(method)
-            study = (
-                "–" if found is None else f"{'no' if found['unchanged'] else 'yes'} ({found['rank_correlation']:.2f})"
-            )
+            changes = "not decided" if not permuted.get("learned") else "no" if found and found["unchanged"] else "yes"
+            study = "–" if found is None else f"{changes} ({found['rank_correlation']:.2f})"
             cells = [*(check.verdict for check in checks), study, verdict]
             note = " **(generated images)**" if generated else ""
             lines.append(f"| `{name}`{note} | {method} | {' | '.join(cells)} |")

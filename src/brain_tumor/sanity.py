@@ -16,13 +16,14 @@ from brain_tumor.classifier import Classifier, ModelCard
 Gray = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 Values = NDArray[np.float64]
+BESIDE = "metadata"
 STAGES = 6  # steps from the head to the input in which a model is randomized
 SHIFT = 4  # pixels
 NOISE = 0.02  # standard deviation on values 0 to 1
 
 
 def rank_correlation(one: Maps, other: Maps) -> Values:
-    """Spearman's correlation of the pixels of two maps; 0 where one of them is the same everywhere."""
+    """Spearman's correlation of the pixels of two maps; NaN where one of them is the same everywhere."""
     return np.array([_correlation(*pair) for pair in zip(one, other, strict=True)])
 
 
@@ -30,15 +31,15 @@ def _correlation(one: Maps, other: Maps) -> float:
     ranks = [rankdata(values.ravel()) for values in (one, other)]
     centered = [values - values.mean() for values in ranks]
     size = float(np.sqrt((centered[0] ** 2).sum() * (centered[1] ** 2).sum()))
-    return float((centered[0] * centered[1]).sum() / size) if size > 0 else 0.0
+    return float((centered[0] * centered[1]).sum() / size) if size > 0 else float("nan")
 
 
 def structure(one: Maps, other: Maps) -> Values:
-    """SSIM (Wang et al. 2004) of two maps as they are, not normalized; 1 where both are empty."""
+    """SSIM (Wang et al. 2004) of two maps as they are, not normalized; NaN where both are empty."""
     found = []
     for a, b in zip(one, other, strict=True):
         top = float(max(a.max(), b.max()))
-        found.append(float(structural_similarity(a / top, b / top, data_range=1.0)) if top > 0 else 1.0)
+        found.append(float(structural_similarity(a / top, b / top, data_range=1.0)) if top > 0 else float("nan"))
     return np.array(found)
 
 
@@ -54,7 +55,8 @@ def randomized(model: Classifier, card: ModelCard, seed: int) -> Iterator[tuple[
         fresh = Classifier(card).state_dict()
     state = dict(model.state_dict())
     names = parts(list(state))
-    ordered = list(reversed(names))
+    ordered = list(reversed([name for name in names if name != BESIDE]))
+    names[ordered[0]] += names.get(BESIDE, [])  # what is known beside the image enters at the head
     # The head alone first, then the others in steps of about the same number.
     ends = np.unique(np.linspace(1, len(ordered), min(STAGES, len(ordered))).round().astype(int))
     for start, end in zip([0, *ends], ends, strict=False):
@@ -73,8 +75,8 @@ def parts(names: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         words = name.split(".")
-        numbered = len(words) > 3 and words[2].isdigit()
-        found.setdefault(".".join(words[: 3 if numbered else 2]), []).append(name)
+        depth = 1 if words[0] == BESIDE else 3 if len(words) > 3 and words[2].isdigit() else 2
+        found.setdefault(".".join(words[:depth]), []).append(name)
     return found
 
 

@@ -17,8 +17,8 @@ from brain_tumor.attribution import Explained, Method, explain
 from brain_tumor.calibration import to_probabilities
 from brain_tumor.classifier import Classifier, ModelCard, predict_logits
 from brain_tumor.explain import MODEL, ExplainParams, tabulate
-from brain_tumor.explanation_charts import BLURRED, RANDOM
-from brain_tumor.trust import Span
+from brain_tumor.explanation_charts import BLURRED, CENTER, RANDOM
+from brain_tumor.trust import OVER, Span
 
 Gray = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -50,16 +50,16 @@ class Subject(NamedTuple):
 def against_masks(
     maps: Mapping[str, Maps], others: Mapping[str, Maps], masks: Masks, rows: pd.DataFrame, params: ExplainParams
 ) -> pd.DataFrame:
-    """How well maps, and others that do not ask the model, find the tumor; and how much better than the best of these.
+    """How well maps, and others that do not ask the model, find the tumor; and how much better than each of these.
 
     Args:
         masks: empty where an image has no tumor or its place is not known.
     """
     found = {name: localization.figures(values, masks) for name, values in {**maps, **others}.items()}
-    for figure in ("relevance_inside", "pointing"):
-        best = max(others, key=lambda name: float(np.nanmean(found[name][figure])))
-        for name in maps:
-            found[name][f"{figure}_gain"] = found[name][figure] - found[best][figure]
+    for name in maps:
+        for figure in ("relevance_inside", "pointing"):
+            for other in others:
+                found[name][f"{figure}{OVER}{other}"] = found[name][figure] - found[other][figure]
     return pd.concat([tabulate(name, values, rows, params, by_class=True) for name, values in found.items()])
 
 
@@ -111,21 +111,28 @@ def removal(subject: Subject, asked: Asked) -> tuple[pd.DataFrame, dict[str, dic
     """
     images, rows, targets, _ = asked
     random = np.random.default_rng(subject.params.seed)
-    blind = {RANDOM: random.random(images.shape, np.float32), BLURRED: localization.blurred_noise(images, random)}
+    center = np.broadcast_to(localization.center(*images.shape[1:]), images.shape)
+    blind: dict[str, Maps] = {
+        RANDOM: random.random(images.shape, np.float32),
+        BLURRED: localization.blurred_noise(images, random),
+        CENTER: np.ascontiguousarray(center),
+    }
     tables: list[pd.DataFrame] = []
     curves: dict[str, dict[str, Values]] = {"deletion": {}, "insertion": {}}
-    by_chance: dict[str, Values] = {}
+    known: dict[str, dict[str, Values]] = {}
     for name, values in (blind | {str(method): own for method, own in asked.maps.items()}).items():
         given = (subject.ask, images, values, targets, subject.params.seed)
         of = {"deletion": faithfulness.deletion(*given), "insertion": faithfulness.insertion(*given)}
         found = {kind: faithfulness.area(each) for kind, each in of.items()}
         for kind, each in of.items():
             curves[kind][name] = each.mean(0)
-        by_chance = by_chance or dict(found)  # the first one is random
-        if name not in blind:
-            found["deletion_gain"] = by_chance["deletion"] - found["deletion"]
-            found["insertion_gain"] = found["insertion"] - by_chance["insertion"]
         found["road"] = faithfulness.road(*given)
+        known[name] = dict(found)
+        if name not in blind:
+            for other in blind:
+                found[f"deletion{OVER}{other}"] = known[other]["deletion"] - found["deletion"]  # low is good
+                for figure in ("insertion", "road"):
+                    found[f"{figure}{OVER}{other}"] = found[figure] - known[other][figure]
         tables.append(tabulate(name, found, rows, subject.params))
     return pd.concat(tables), curves
 
