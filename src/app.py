@@ -27,7 +27,7 @@ from brain_tumor.errors import UserError
 from brain_tumor.explain import normalize
 from brain_tumor.onnx_model import Description, read_description
 from brain_tumor.prediction import SUFFIXES, Gray, judge, slices
-from brain_tumor.thumbnails import doubt, head
+from brain_tumor.thumbnails import thumbnails
 from brain_tumor.viewing import STYLE, badge, picture, verdict
 
 MOST_BYTES = "256mb"
@@ -129,7 +129,7 @@ def look(scan: Scan, number: int, recipe: str, method: Method | None, root: Path
     pixels = torch.from_numpy(image[None])
     logits = predict_logits(model, pixels, device).double()
     p = to_probabilities(logits, card.head, card.calibration.temperature).numpy()[0]
-    strange = "" if scan.prepared else doubt(gray, *head(gray))
+    strange = "" if scan.prepared else thumbnails(gray).doubt
     found = judge(scan.names[number], image, p, strange, about)
     heat = None
     if method is not None:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +99,7 @@ def test_formats_hold_the_same(folders: tuple[Path, Path], files: Path) -> None:
     for row, line in zip(rows, map(json.loads, lines.splitlines()), strict=True):
         assert row["predicted"] == line["predicted"]
         assert {label: float(row[f"p_{label}"]) for label in "abc"} == line["probabilities"]
-        assert row["likely"].split() == line["likely"]
+        assert row["likely"].split("; ") == line["likely"]
         assert f"{row['file']}: {row['predicted']}" in text
 
 
@@ -153,8 +155,47 @@ def test_words_for_what_is_certain_likely_and_strange() -> None:
     assert torn.likely == ("c", "a")
     assert torn.warnings == ("low certainty: c or a",)
     lost = judge("f", image, np.array([0.29, 0.28, 0.29]), "too ragged", about)
+    assert lost.likely == ("a",)
     assert lost.warnings[0] == "does not look like a slice of a head: too ragged"
-    assert "no class" in lost.warnings[1]
+    assert "low certainty" in lost.warnings[1]
+    high = about.model_copy(update={"calibration": about.calibration.model_copy(update={"least": {"0.9": 0.99}})})
+    assert judge("f", image, np.array([0.02, 0.96, 0.02]), "", high).warnings == (), "an empty set means nothing"
+    none = about.model_copy(update={"calibration": about.calibration.model_copy(update={"least": {"0.9": 0.0}})})
+    assert judge("f", image, np.array([0.02, 0.96, 0.02]), "", none).warnings == ()
+    assert "no finite" in judge("f", image, np.array([np.nan] * 3), "", about).error
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert slices(tmp_path / "pipe.png")[0].error == "no file"
+    assert slices(Path("/dev/zero"))[0].error == "no file"
+    (tmp_path / "._a.png").write_bytes(b"what macOS leaves")
+    (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "README").write_text("no image")
+    assert [path.name for path in find([tmp_path])] == ["IM0001"]
+
+
+def test_an_export_of_another_model_is_refused(folders: tuple[Path, Path], files: Path, tmp_path: Path) -> None:
+    for place, folder in (("models/m", folders[0]), ("exports/m", folders[1])):
+        shutil.copytree(folder, tmp_path / place)
+    scan = files / "0.png"
+    assert run(tmp_path / "models/m", scan, "--runtime", "onnx").returncode == 0
+    card = tmp_path / "exports/m/model.json"
+    card.write_text(card.read_text() + " ")
+    refused = run(tmp_path / "models/m", scan, "--runtime", "onnx")
+    assert refused.returncode == 2
+    assert "is of another model" in refused.stderr
+
+
+def test_names_that_terminals_would_obey_or_cannot_write(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\x1b[31m\n\xff.png")
+    Image.fromarray(head(1)).save(tmp_path / "plain.png")
+    (tmp_path / "plain.png").rename(tmp_path / name)
+    for how in ("table", "csv", "jsonl"):
+        done = run(folders[1], tmp_path, "--format", how)
+        assert done.returncode == 0, done.stderr
+        assert how == "csv" or "\x1b" not in done.stdout
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_strange_images_are_unlike_the_training_images_and_others_of_the_kind_are_not() -> None:

@@ -1,5 +1,7 @@
 """Planted lesions: what a lesion looks like is the class, its place is random. Here it is known what must come out."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +115,23 @@ def test_the_checks_find_that_the_model_uses_the_lesion_and_that_maps_ask_it(
         assert value(removed, "grad-cam", f"road_over_{other}") == pytest.approx(over)
     again = [trials.removal(one, asked)[0], trials.randomization(one, asked)[0], trials.small_changes(one, asked)]
     pd.testing.assert_frame_equal(pd.concat(again), pd.concat([removed, changed, still]))
+
+
+def test_a_model_whose_maps_are_all_empty_is_measured_as_far_as_it_goes(
+    subject: Subject, planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]
+) -> None:
+    images, _, _, rows = planted
+    params = subject.params.model_copy(update={"methods": ("grad-cam",)})
+    flat = copy.deepcopy(subject.model)
+    with torch.no_grad():
+        flat.backbone.get_classifier().weight.zero_()  # type: ignore[operator, union-attr]
+    one = subject._replace(model=flat, params=params)
+    asked = trials.ask(one, images[:4], rows[:4])
+    assert not asked.maps["grad-cam"].any()
+    table, likeness = trials.randomization(one, asked)
+    assert table.empty
+    assert all(np.isnan(span.value) and span.n == 0 for span in likeness["grad-cam"].values())
+    assert set(trials.small_changes(one, asked)["figure"]) == set()
 
 
 def test_accuracy_without_the_head_and_with_the_head_alone(

@@ -17,8 +17,7 @@ from brain_tumor.enhance import enhance
 from brain_tumor.errors import UserError
 from brain_tumor.images import read_gray
 from brain_tumor.onnx_model import Description, OnnxModel, read_description
-from brain_tumor.thumbnails import doubt as doubt_about
-from brain_tumor.thumbnails import head, inner_box
+from brain_tumor.thumbnails import thumbnails
 
 Gray = NDArray[np.uint8]
 Values = NDArray[np.float64]
@@ -26,7 +25,8 @@ Ask = Callable[[Gray], Values]
 T = TypeVar("T")
 COVERAGE = "0.9"  # of the prediction sets
 MOST_BYTES = 512 * 2**20  # of one file
-AT_ONCE = 32  # images
+AT_ONCE = 16  # files, and images
+LEAST = 0.5  # probability below which a prediction is unsure in any case
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii", ".nii.gz")
 
 
@@ -37,7 +37,8 @@ class Prediction(NamedTuple):
         file: the file, and for slices of a volume or frames of a DICOM file which one.
         predicted: the class of the highest probability, '' if the file could not be read.
         probabilities: calibrated, by class.
-        likely: the classes of the prediction set that holds the true one in 90 of 100 images like those of validation.
+        likely: the most probable class, and the others of the prediction set, which holds the true one in 90 of 100
+            images like those of validation.
         warnings: reasons to distrust it.
         error: why there is no prediction, '' otherwise.
     """
@@ -72,11 +73,15 @@ def open_model(place: Path, runtime: str | None = None, int8: bool = False) -> t
     if not place.exists():
         raise UserError(f"{place} does not exist: train it with `dvc repro`, or get it with `dvc pull`")
     file = place if place.is_file() else place / ("model-int8.onnx" if int8 else "model.onnx")
+    if int8 and (place.is_file() or runtime == "torch"):
+        raise UserError("int8 is a file of an export: name its folder, and no other runtime than onnx")
     if file.exists() and runtime != "torch":
         model = OnnxModel(file)
         return model.probabilities, model.description
     if runtime == "onnx" or int8:
-        raise UserError(f"{file} is missing: make it with `dvc repro stages/dvc.yaml:export@{place.name}`")
+        raise UserError(f"{file} is missing: make it with `dvc repro stages/dvc.yaml:export@{place.resolve().name}`")
+    if not place.is_dir():
+        raise UserError(f"{place} is no folder of a trained model")
     return _with_torch(place)
 
 
@@ -101,32 +106,47 @@ def _with_torch(folder: Path) -> tuple[Ask, Description]:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and all images in the folders named, sorted.
+    """The files named, and all images in the folders named, sorted; of files without a suffix those that are DICOM.
 
     Raises:
         UserError: a path that does not exist, or a folder without any image.
     """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.name.lower().endswith(SUFFIXES) and file.is_file())
-            if not inside:
-                raise UserError(f"{path} holds no image: {', '.join(SUFFIXES)} are known")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"{path} does not exist")
+        try:
+            if path.is_dir():
+                inside = sorted(file for file in path.rglob("*") if _is_image(file))
+                if not inside:
+                    raise UserError(f"{path} holds no image: {', '.join(SUFFIXES)} are known")
+                found += inside
+            elif path.exists():
+                found.append(path)
+            else:
+                raise UserError(f"{path} does not exist")
+        except OSError as error:
+            raise UserError(f"{path} cannot be looked at: {error.strerror}") from None
     return found
+
+
+def _is_image(file: Path) -> bool:
+    if not file.is_file() or file.name.startswith("."):  # also what macOS puts beside each file
+        return False
+    if file.suffix:
+        return file.name.lower().endswith(SUFFIXES)
+    with file.open("rb") as content:
+        return content.read(132)[128:] == b"DICM"
 
 
 def slices(path: Path, plane: str = "axial", count: int = 5) -> list[Slice]:
     """Read a file: one image, the frames of a DICOM file, or slices of a NIfTI volume."""
     name = str(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
+        if not path.is_file() and str(path) != "/dev/stdin":
+            return [Slice(name, None, "no file")]  # a pipe would be waited for, a device read forever
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
             return [Slice(name, None, f"larger than {MOST_BYTES // 2**20} MiB")]
-        content = path.read_bytes()
         if content[128:132] == b"DICM" or path.name.lower().endswith((".nii", ".nii.gz")):
             return _clinical(name, content, plane, count)
         return [Slice(name, read_gray(content))]
@@ -160,9 +180,10 @@ def predict(
     """
     with ThreadPoolExecutor() as pool:
         for some in _batches(paths, AT_ONCE):
-            read = [each for of_file in pool.map(lambda path: slices(path, plane, count), some) for each in of_file]
-            for part in _batches(read, AT_ONCE):
-                yield from _of_slices(part, ask, about, pool)
+            # What is as large as the file, is gone when it leaves its thread.
+            read = pool.map(lambda path: [_prepare(each, about) for each in slices(path, plane, count)], some)
+            for part in _batches((each for of_file in read for each in of_file), AT_ONCE):
+                yield from _of_images(part, ask, about)
 
 
 def _batches(items: Iterable[T], count: int) -> Iterator[list[T]]:
@@ -171,35 +192,43 @@ def _batches(items: Iterable[T], count: int) -> Iterator[list[T]]:
         yield some
 
 
-def _of_slices(part: Sequence[Slice], ask: Ask, about: Description, pool: ThreadPoolExecutor) -> Iterator[Prediction]:
-    prepared = list(pool.map(lambda each: _prepare(each, about), part))
-    images = [image for image, _, _ in prepared if image is not None]
-    probabilities = iter(ask(np.stack(images)) if images else ())
-    for each, (image, doubts, error) in zip(part, prepared, strict=True):
-        if image is None:
-            yield Prediction(each.file, error=error)
-        else:
-            yield judge(each.file, image, next(probabilities), doubts, about)
+class _Prepared(NamedTuple):
+    """An enhanced image (S, S), what makes one doubt that it is a head, and why there is none."""
+
+    file: str
+    image: Gray | None
+    doubt: str
+    error: str
 
 
-def _prepare(each: Slice, about: Description) -> tuple[Gray | None, str, str]:
-    """The enhanced image, what makes one doubt that it is a head, and why there is none."""
+def _prepare(each: Slice, about: Description) -> _Prepared:
     if each.gray is None:
-        return None, "", each.error
+        return _Prepared(each.file, None, "", each.error)
     try:
-        left, top, right, bottom = inner_box(each.gray)
-        inner = each.gray[top:bottom, left:right]
-        return enhance(each.gray, about.enhance.operations).image, doubt_about(inner, *head(inner)), ""
+        image = enhance(each.gray, about.enhance.operations).image
+        return _Prepared(each.file, image, thumbnails(each.gray).doubt, "")
     except Exception as error:  # an image of one pixel, for example
-        return None, "", f"cannot be prepared: {str(error) or type(error).__name__}"
+        return _Prepared(each.file, None, "", f"cannot be prepared: {str(error) or type(error).__name__}")
+
+
+def _of_images(part: Sequence[_Prepared], ask: Ask, about: Description) -> Iterator[Prediction]:
+    images = [each.image for each in part if each.image is not None]
+    probabilities = iter(ask(np.stack(images)) if images else ())
+    for each in part:
+        if each.image is None:
+            yield Prediction(each.file, error=each.error)
+        else:
+            yield judge(each.file, each.image, next(probabilities), each.doubt, about)
 
 
 def judge(file: str, image: Gray, p: Values, doubt: str, about: Description) -> Prediction:
     """Put probabilities (K,) of an enhanced image (S, S) into words."""
-    least = about.calibration.least.get(COVERAGE)
+    if not np.isfinite(p).all():
+        return Prediction(file, error="the model gave no finite probabilities: its weights are damaged")
+    least = about.calibration.least.get(COVERAGE, 1.0)
     order = np.argsort(-p, kind="stable")
-    inside = [k for k in order if least is not None and round(float(p[k]), 9) >= least]
-    likely = tuple(about.classes[k] for k in inside)
+    # The most probable class belongs to it in any case: sets of accurate models are often empty, which means nothing.
+    likely = tuple(about.classes[k] for k in order if k == order[0] or 0 < least <= round(float(p[k]), 9))
     warnings = []
     if doubt:
         warnings.append(f"does not look like a slice of a head: {doubt}")
@@ -207,7 +236,7 @@ def judge(file: str, image: Gray, p: Values, doubt: str, about: Description) -> 
         warnings.append("unlike the images that the model was trained on")
     if len(likely) > 1:
         warnings.append(f"low certainty: {' or '.join(likely)}")
-    elif least is not None and not likely:
-        warnings.append("low certainty: like no class that the model knows")
+    elif p[order[0]] < LEAST:
+        warnings.append("low certainty: no class is more probable than all others together")
     known = {label: round(float(value), 4) for label, value in zip(about.classes, p, strict=True)}
     return Prediction(file, about.classes[int(order[0])], known, likely, tuple(warnings))

@@ -166,8 +166,9 @@ def randomization(subject: Subject, asked: Asked) -> tuple[pd.DataFrame, dict[st
             other = _maps(subject._replace(model=model), method, asked.targets, asked.images)
             found = {"untrained": sanity.rank_correlation(own, other), "untrained_ssim": sanity.structure(own, other)}
             table = tabulate(method, found, asked.rows, subject.params)
-            (line,) = table.loc[table["figure"] == "untrained", ["value", "low", "high", "n"]].itertuples(index=False)
-            likeness[method][stage] = Span(*line)
+            known = table.loc[table["figure"] == "untrained", ["value", "low", "high", "n"]].itertuples(index=False)
+            # Nothing where all maps are empty.
+            likeness[method][stage] = Span(*next(iter(known), (np.nan, np.nan, np.nan, 0)))
             tables.append(table.assign(stage=stage))
     table = pd.concat(tables)
     last = table["stage"] == table["stage"].iloc[-1]
