@@ -129,7 +129,7 @@ def test_a_model_whose_maps_are_all_empty_is_measured_as_far_as_it_goes(
     asked = trials.ask(one, images[:4], rows[:4])
     assert not asked.maps["grad-cam"].any()
     table, likeness = trials.randomization(one, asked)
-    assert table.empty
+    assert table["figure"].str.startswith("untrained_ssim").all()
     assert all(np.isnan(span.value) and span.n == 0 for span in likeness["grad-cam"].values())
     assert set(trials.small_changes(one, asked)["figure"]) == set()
 

@@ -171,7 +171,7 @@ def randomization(subject: Subject, asked: Asked) -> tuple[pd.DataFrame, dict[st
             likeness[method][stage] = Span(*next(iter(known), (np.nan, np.nan, np.nan, 0)))
             tables.append(table.assign(stage=stage))
     table = pd.concat(tables)
-    last = table["stage"] == table["stage"].iloc[-1]
+    last = table["stage"] == stage
     table["figure"] = table["figure"].where(last, table["figure"] + DOWN_TO + table["stage"])
     return table.drop(columns="stage"), likeness
 
