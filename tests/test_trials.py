@@ -124,7 +124,7 @@ def test_a_model_whose_maps_are_all_empty_is_measured_as_far_as_it_goes(
     params = subject.params.model_copy(update={"methods": ("grad-cam",)})
     flat = copy.deepcopy(subject.model)
     with torch.no_grad():
-        flat.backbone.get_classifier().weight.zero_()  # type: ignore[operator, union-attr]
+        flat.backbone.get_classifier().weight.zero_()
     one = subject._replace(model=flat, params=params)
     asked = trials.ask(one, images[:4], rows[:4])
     assert not asked.maps["grad-cam"].any()
