@@ -286,9 +286,11 @@ def trust_table(
     lines = [f"| recipe | method | {' | '.join(titles)} |", "|---" * (len(titles) + 2) + "|"]
     for name, generated, ranking, permuted in rows:
         for method, checks, verdict in ranking:
-            found = permuted.get(method)
-            changes = "not decided" if not permuted.get("learned") else "no" if found and found["unchanged"] else "yes"
-            study = "–" if found is None else f"{changes} ({found['rank_correlation']:.2f})"
+            likeness = permuted.get(method, {}).get("rank_correlation")
+            study = "–"
+            if likeness is not None:
+                changes = "no" if permuted[method]["unchanged"] else "yes"
+                study = f"{changes if permuted['learned'] else 'not decided'} ({likeness:.2f})"
             cells = [*(check.verdict for check in checks), study, verdict]
             note = " **(generated images)**" if generated else ""
             lines.append(f"| `{name}`{note} | {method} | {' | '.join(cells)} |")
