@@ -125,7 +125,7 @@ def test_maps_are_compared_with_those_of_permuted_labels(project: Project) -> No
 
 def test_the_explanations_are_measured_and_drawn(project: Project) -> None:
     found = pd.read_csv(project.root / "metrics/mine/explain.csv", keep_default_na=False)
-    of_method = set(found.loc[found["map"] == "grad-cam", "figure"])
+    of_method = set(found.loc[found["map"] == "grad-cam++", "figure"])
     assert {
         "deletion_gain",
         "road",
