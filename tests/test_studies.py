@@ -127,7 +127,7 @@ def test_the_explanations_are_measured_and_drawn(project: Project) -> None:
     found = pd.read_csv(project.root / "metrics/mine/explain.csv", keep_default_na=False)
     of_method = set(found.loc[found["map"] == "grad-cam++", "figure"])
     assert {
-        "deletion_gain",
+        "deletion_over_center",
         "road",
         "infidelity",
         "max_sensitivity",
