@@ -20,13 +20,12 @@ import torch
 
 from brain_tumor import runtime
 from brain_tumor.attribution import Method, explain
-from brain_tumor.calibration import to_probabilities
-from brain_tumor.classifier import Classifier, ModelCard, load, predict_logits
+from brain_tumor.classifier import Classifier, ModelCard, load
 from brain_tumor.enhance import enhance
 from brain_tumor.errors import UserError
 from brain_tumor.explain import normalize
 from brain_tumor.onnx_model import Description, read_description
-from brain_tumor.prediction import SUFFIXES, Gray, judge, slices
+from brain_tumor.prediction import SUFFIXES, Gray, ask_torch, judge, slices
 from brain_tumor.thumbnails import thumbnails
 from brain_tumor.viewing import STYLE, badge, picture, verdict
 
@@ -127,8 +126,7 @@ def look(scan: Scan, number: int, recipe: str, method: Method | None, root: Path
     gray = scan.images[number]
     image = gray if scan.prepared else enhance(gray, about.enhance.operations).image
     pixels = torch.from_numpy(image[None])
-    logits = predict_logits(model, pixels, device).double()
-    p = to_probabilities(logits, card.head, card.calibration.temperature).numpy()[0]
+    p = ask_torch(model, card, device)(image[None])[0]
     strange = "" if scan.prepared else thumbnails(gray).doubt
     found = judge(scan.names[number], image, p, strange, about)
     heat = None

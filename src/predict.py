@@ -10,7 +10,7 @@ from pathlib import Path
 
 from brain_tumor.errors import UserError
 from brain_tumor.onnx_model import Description
-from brain_tumor.prediction import Prediction, find, open_model, predict, slices
+from brain_tumor.prediction import GENERATED, Prediction, find, open_model, predict, slices
 
 EXPORTS = "exports"
 SOME_FAILED, NOT_FINISHED, INTERRUPTED = 1, 2, 130
@@ -84,7 +84,7 @@ def say_what_it_is(about: Description) -> None:
     """Say on standard error what these predictions are not."""
     print("Not for clinical use: research software, its output is no diagnosis.", file=sys.stderr)
     if about.generated_data:
-        print("This model was trained on generated images: it knows no patient.", file=sys.stderr)
+        print(GENERATED, file=sys.stderr)
     if not about.fit:
         print("This file is unfit: on validation images it is worse than its model. Take float32.", file=sys.stderr)
     if about.typical is None:

@@ -24,6 +24,11 @@ def head(seed: int, side: int = 96) -> Gray:
     return result
 
 
+def small(seeds: range, side: int = 32) -> Gray:
+    """(N, side, side) heads, squeezed to squares."""
+    return np.stack([np.asarray(cv2.resize(head(n), (side, side), interpolation=cv2.INTER_AREA)) for n in seeds])
+
+
 def png(image: Gray, level: int = 6, mode: str = "L") -> bytes:
     """Encode as PNG."""
     buffer = io.BytesIO()

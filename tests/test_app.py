@@ -26,8 +26,8 @@ import app
 from brain_tumor.calibration import Calibration
 from brain_tumor.classifier import Classifier, save
 from brain_tumor.errors import UserError
-from brain_tumor.prediction import Prediction
-from brain_tumor.viewing import GENERATED, NOT_CLINICAL, badge, picture, verdict
+from brain_tumor.prediction import GENERATED, Prediction
+from brain_tumor.viewing import NOT_CLINICAL, badge, picture, verdict
 
 
 @pytest.fixture(scope="module")

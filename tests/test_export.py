@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
 import torch
-from heads import head
+from heads import small
 from PIL import Image
 from test_training import card
 
@@ -25,12 +24,7 @@ from brain_tumor.typicality import Typical
 from export import ExportParams, compare
 
 CPU = torch.device("cpu")
-SIDE = 32
 Exported = tuple[Path, Classifier, ModelCard]
-
-
-def pictures(count: int) -> np.ndarray:
-    return np.stack([cv2.resize(head(seed), (SIDE, SIDE), interpolation=cv2.INTER_AREA) for seed in range(count)])
 
 
 def described(architecture: str, kind: str = "softmax") -> ModelCard:
@@ -39,7 +33,7 @@ def described(architecture: str, kind: str = "softmax") -> ModelCard:
 
 
 def typical() -> Typical:
-    return typicality.learn(pictures(40), pictures(20))
+    return typicality.learn(small(range(40)), small(range(20)))
 
 
 @pytest.fixture(scope="module", params=[("resnet10t", "softmax"), ("tf_efficientnet_lite0", "sigmoid")])
@@ -49,7 +43,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     about = described(architecture, kind)
     model, folder = Classifier(about).eval(), tmp_path_factory.mktemp(architecture)
     exporting.to_onnx(model, about, typical(), folder / "model.onnx")
-    exporting.to_int8(folder / "model.onnx", pictures(24), folder / "model-int8.onnx")
+    exporting.to_int8(folder / "model.onnx", small(range(24)), folder / "model-int8.onnx")
     return folder, model, about
 
 
@@ -61,8 +55,8 @@ def own(model: Classifier, about: ModelCard, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 3, 16])
 def test_the_file_gives_the_probabilities_of_the_model_for_any_batch(exported: Exported, count: int) -> None:
     folder, model, about = exported
-    found = OnnxModel(folder / "model.onnx").probabilities(pictures(count))
-    assert found == pytest.approx(own(model, about, pictures(count)), abs=1e-5)
+    found = OnnxModel(folder / "model.onnx").probabilities(small(range(count)))
+    assert found == pytest.approx(own(model, about, small(range(count))), abs=1e-5)
     assert found.sum(1) == pytest.approx(np.ones(count), abs=1e-5)
 
 
@@ -70,8 +64,8 @@ def test_int8_is_smaller_and_near(exported: Exported) -> None:
     folder, model, about = exported
     files = [folder / name for name in ("model.onnx", "model-int8.onnx")]
     assert files[1].stat().st_size < 0.4 * files[0].stat().st_size
-    found = OnnxModel(files[1]).probabilities(pictures(16))
-    assert found == pytest.approx(own(model, about, pictures(16)), abs=0.1)
+    found = OnnxModel(files[1]).probabilities(small(range(16)))
+    assert found == pytest.approx(own(model, about, small(range(16))), abs=0.1)
     assert len(np.unique(found.round(6))) > 3, "probabilities are not quantized"
 
 
@@ -80,7 +74,7 @@ def test_a_second_export_has_the_same_bytes_and_names_no_file_of_this_machine(
 ) -> None:
     folder, model, about = exported
     exporting.to_onnx(model, about, typical(), tmp_path / "model.onnx")
-    exporting.to_int8(tmp_path / "model.onnx", pictures(24), tmp_path / "model-int8.onnx")
+    exporting.to_int8(tmp_path / "model.onnx", small(range(24)), tmp_path / "model-int8.onnx")
     for name in ("model.onnx", "model-int8.onnx"):
         content = (folder / name).read_bytes()
         assert (tmp_path / name).read_bytes() == content
@@ -130,7 +124,7 @@ def test_a_prediction_by_the_runtime_loads_neither_torch_nor_timm_nor_pandas(
     exported: Exported, tmp_path: Path
 ) -> None:
     """As on a device that has none of them: they cannot be imported."""
-    Image.fromarray(pictures(1)[0]).save(tmp_path / "scan.png")
+    Image.fromarray(small(range(1))[0]).save(tmp_path / "scan.png")
     source = Path(__file__).parents[1] / "src"
     for name in ("torch", "timm", "pandas", "torchvision", "sklearn", "matplotlib"):
         (tmp_path / "without" / name).mkdir(parents=True)

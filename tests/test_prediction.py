@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import nibabel
 import numpy as np
 import pytest
 import torch
-from heads import head
+from heads import head, small
 from PIL import Image
 from test_training import card
 
@@ -30,10 +29,6 @@ from brain_tumor.typicality import Typical, unusual
 SOURCE = Path(__file__).parents[1] / "src"
 
 
-def pictures(seeds: range) -> np.ndarray:
-    return np.stack([cv2.resize(head(seed), (32, 32), interpolation=cv2.INTER_AREA) for seed in seeds])
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A trained model and its export."""
@@ -45,7 +40,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         folder.mkdir()
         save(folder, model, about)
     (exported / "model.safetensors").unlink()
-    known = typicality.learn(pictures(range(60)), pictures(range(60, 100)))
+    known = typicality.learn(small(range(60)), small(range(60, 100)))
     exporting.to_onnx(model, about, known, exported / "model.onnx")
     return trained, exported
 
@@ -148,7 +143,7 @@ def test_words_for_what_is_certain_likely_and_strange() -> None:
         },
         strict=False,
     )  # fmt: skip
-    image = pictures(range(1))[0]
+    image = small(range(1))[0]
     sure = judge("f", image, np.array([0.1, 0.8, 0.1]), "", about)
     assert (sure.predicted, sure.likely, sure.warnings) == ("b", ("b",), ())
     torn = judge("f", image, np.array([0.35, 0.25, 0.4]), "", about)
@@ -199,14 +194,14 @@ def test_names_that_terminals_would_obey_or_cannot_write(folders: tuple[Path, Pa
 
 
 def test_strange_images_are_unlike_the_training_images_and_others_of_the_kind_are_not() -> None:
-    known: Typical = typicality.learn(pictures(range(200)), pictures(range(200, 300)))
-    assert unusual(pictures(range(300, 400)), known).mean() < 0.08
+    known: Typical = typicality.learn(small(range(200)), small(range(200, 300)))
+    assert unusual(small(range(300, 400)), known).mean() < 0.08
     random = np.random.default_rng(0)
     strange = [
         random.integers(0, 255, (32, 32)),
         np.zeros((32, 32)),
         np.full((32, 32), 255),
-        255 - pictures(range(1))[0],
+        255 - small(range(1))[0],
     ]
     assert unusual(np.stack(strange).astype(np.uint8), known).all()
 

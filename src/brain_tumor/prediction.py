@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,16 @@ from brain_tumor.images import read_gray
 from brain_tumor.onnx_model import Description, OnnxModel, read_description
 from brain_tumor.thumbnails import thumbnails
 
+if TYPE_CHECKING:
+    import torch
+
+    from brain_tumor.classifier import Classifier, ModelCard
+
 Gray = NDArray[np.uint8]
 Values = NDArray[np.float64]
 Ask = Callable[[Gray], Values]
 T = TypeVar("T")
+GENERATED = "This model was trained on generated images: it knows no patient."
 COVERAGE = "0.9"  # of the prediction sets
 MOST_BYTES = 512 * 2**20  # of one file
 AT_ONCE = 16  # files, and images
@@ -88,21 +94,26 @@ def open_model(place: Path, runtime: str | None = None, int8: bool = False) -> t
 def _with_torch(folder: Path) -> tuple[Ask, Description]:
     about = read_description(folder)
     try:
-        import torch
-
         from brain_tumor import runtime
-        from brain_tumor.calibration import to_probabilities
-        from brain_tumor.classifier import load, predict_logits
+        from brain_tumor.classifier import load
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: an exported model needs neither torch nor timm") from None
     device = runtime.start()
-    model, card = load(folder, device)
+    return ask_torch(*load(folder, device), device), about
+
+
+def ask_torch(model: "Classifier", card: "ModelCard", device: "torch.device") -> Ask:
+    """A function from enhanced images (N, S, S) to calibrated probabilities (N, K), by a loaded model."""
+    import torch
+
+    from brain_tumor.calibration import to_probabilities
+    from brain_tumor.classifier import predict_logits
 
     def ask(images: Gray) -> Values:
         logits = predict_logits(model, torch.from_numpy(images), device).double()
         return np.asarray(to_probabilities(logits, card.head, card.calibration.temperature).numpy())
 
-    return ask, about
+    return ask
 
 
 def find(paths: Iterable[Path]) -> list[Path]:

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.prediction import Prediction
+from brain_tumor.prediction import GENERATED, Prediction
 from brain_tumor.sheets import HEAT, overlay
 
 Gray = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 NOT_CLINICAL = "Not for clinical use. Research software; its output is no diagnosis."
-GENERATED = "This model was trained on generated images: it knows no patient."
 STEPS = 10  # of the scale's colors
 
 
