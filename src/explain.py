@@ -90,7 +90,7 @@ def show(
         first = cases.drop_duplicates(["label", "kind"])
         by_name = [{method: heats[method][k] for method in methods} for k in first.index]
         shown = _cases(first, images[first.index], by_name, masks)
-        charts.heat_sheet(folder / "all methods.png", shown, f"{title}: all methods, for the predicted class")
+        charts.heat_sheet(folder / "all-methods.png", shown, f"{title}: all methods, for the predicted class")
     return found
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
 from brain_tumor import exporting, runtime, typicality
-from brain_tumor.calibration import to_probabilities
-from brain_tumor.classifier import load, predict_logits
+from brain_tumor.classifier import load
+from brain_tumor.inference import predict_calibrated
 from brain_tumor.intervals import Rounds, Sample, View, measure
 from brain_tumor.onnx_model import OnnxModel
 from brain_tumor.outputs import staged, write_json
@@ -49,8 +48,7 @@ def main(name: str) -> None:
     pixels = images[validation["row"].to_numpy()]
     chosen = np.sort(np.random.default_rng(params.seed).permutation(training["row"].to_numpy())[: params.calibrated_on])
     typical = typicality.learn(images[training["row"].to_numpy()], pixels)
-    logits = predict_logits(model, torch.from_numpy(pixels), device).double()
-    own = to_probabilities(logits, card.head, card.calibration.temperature).numpy()
+    own = predict_calibrated(model, card, pixels, device)
     with staged(f"exports/{name}", f"metrics/{name}/export.json") as (out, metrics):
         out.mkdir()
         exporting.to_onnx(model.cpu(), card, typical, out / FILES["float32"])

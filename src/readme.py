@@ -9,7 +9,8 @@ from typing import Any
 
 from brain_tumor import trust
 from brain_tumor.params import read
-from brain_tumor.report import audit_table, claims_table, protocol_subset, results_table, trust_table
+from brain_tumor.readme_tables import audit_table, claims_table, results_table, trust_table
+from brain_tumor.report import protocol_subset
 from brain_tumor.results import Figure, Results
 from stage import PARAMS
 

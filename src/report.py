@@ -16,7 +16,7 @@ from brain_tumor.leakage import LEAKS
 from brain_tumor.model_card import model_card
 from brain_tumor.outputs import staged, write_json
 from brain_tumor.params import read
-from brain_tumor.report import best_baseline, recipe_page
+from brain_tumor.report import Known, best_baseline, recipe_page
 from brain_tumor.results import Results
 from stage import PARAMS, run
 
@@ -33,6 +33,7 @@ def main(name: str) -> None:
     metrics["audit"] = json.loads(Path(f"metrics/{dataset}/audit.json").read_text())
     maps = list(csv.DictReader(Path(f"metrics/{name}/explain.csv").read_text(encoding="utf-8").splitlines()))
     results = Results.read(Path(f"metrics/{name}/figures.csv"))
+    known = Known(name, block, about, card, metrics, results, maps)
     suspects = list(csv.DictReader(Path(f"plots/{name}/suspects.csv").read_text(encoding="utf-8").splitlines()))
     sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
     pictures = {sheet: Path(f"plots/{name}/sheets/{sheet}.png").read_bytes() for sheet in sheets}
@@ -60,10 +61,9 @@ def main(name: str) -> None:
     }
     with staged(f"reports/{name}") as (folder,):
         folder.mkdir()
-        page = recipe_page(name, block, about, card, metrics, results, suspects, maps, pictures, sheets, commit)
+        page = recipe_page(known, suspects, pictures, sheets, commit)
         (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
-        text = model_card(name, block, about, card, metrics, results, maps)
-        (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
+        (folder / "model_card.md").write_text(model_card(known), encoding="utf-8", newline="\n")
         write_json(folder / "summary.json", summary)
     log.info("the report is reports/%s/report.html", name)
 

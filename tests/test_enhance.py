@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from brain_tumor.enhance import CropHead, EnhanceParams, Resize, enhance, head_box, resize
+from enhance import filled
 
 METHODS = ["otsu", "extreme-points"]
 
@@ -139,3 +140,13 @@ def test_contrast_and_noise_operations_keep_shape_and_type() -> None:
 def test_one_resize_ends_the_list(ops: list[dict[str, Any]], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         operations(*ops)
+
+
+def test_boxes_stand_for_the_mask_that_an_image_does_not_have() -> None:
+    mask = filled("3 1 4 2;8 5 2 9", (10, 12))
+    assert mask is not None
+    expected = np.zeros((10, 12), np.uint8)
+    expected[1:3, 3:7] = 255
+    expected[5:10, 8:10] = 255  # what goes beyond the image is cut off
+    np.testing.assert_array_equal(mask, expected)
+    assert filled("", (10, 12)) is None

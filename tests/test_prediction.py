@@ -216,3 +216,17 @@ def test_heat_maps_are_written(folders: tuple[Path, Path], files: Path, tmp_path
     refused = run(folders[1], files, "--heat-maps", tmp_path / "none")
     assert refused.returncode == 2
     assert "need torch" in refused.stderr
+
+
+def test_linked_folders_are_followed_once_and_several_images_in_a_file_are_said(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "named").mkdir()
+    frames = [Image.fromarray(image) for image in small(range(3))]
+    frames[0].save(tmp_path / "real/a.png")
+    (tmp_path / "named/link").symlink_to(tmp_path / "real")
+    (tmp_path / "real/back").symlink_to(tmp_path / "named")
+    assert find([tmp_path / "named"]) == [tmp_path / "named/link/a.png"]
+    for suffix in ("tif", "gif"):
+        frames[0].save(tmp_path / f"several.{suffix}", save_all=True, append_images=frames[1:])
+        (found,) = slices(tmp_path / f"several.{suffix}")
+        assert found.error == "holds 3 images: save each as a file"

@@ -11,7 +11,8 @@ from huggingface_hub import ModelCard
 import readme
 from brain_tumor.leakage import LEAKS
 from brain_tumor.model_card import model_card
-from brain_tumor.report import claims_table, index_page, recipe_page, results_table, sentence, trust_table
+from brain_tumor.readme_tables import claims_table, results_table, trust_table
+from brain_tumor.report import Known, index_page, recipe_page, sentence
 from brain_tumor.results import Figure, Results
 from brain_tumor.trust import Span, ranking
 
@@ -77,7 +78,13 @@ def words(**changes: Any) -> dict[str, Any]:
 
 
 def page(**changes: Any) -> str:
-    return recipe_page(**words(**changes))
+    given = words(**changes)
+    return recipe_page(known(**changes), given["suspects"], given["pictures"], given["sheets"], given["commit"])
+
+
+def known(**changes: Any) -> Known:
+    given = words(**changes)
+    return Known(**{name: given[name] for name in Known._fields})
 
 
 def test_page_says_what_the_test_images_are_worth_and_stands_alone() -> None:
@@ -146,12 +153,12 @@ def test_the_page_gives_a_verdict_on_each_method() -> None:
 
 
 def test_the_model_card_is_valid_for_the_hub_and_says_what_matters() -> None:
-    names = ("recipe", "block", "about", "card", "metrics", "results", "maps")
-    known = words(results=results((6, 1, 1, 12)))
-    known["card"] = known["card"] | {"classes": ["a", "b"], "pretrained": "hub timm/net.in1k@abc"}
+    of_mine = known(results=results((6, 1, 1, 12)))
+    card_of_mine = {**of_mine.card, "classes": ["a", "b"], "pretrained": "hub timm/net.in1k@abc"}
     part = {"images": 9, "groups": 8, "classes": {"a": 4, "b": 5}}
-    known["metrics"] = known["metrics"] | {"split": {"train": part, "validation": part, "test": part}}
-    text = model_card(**{name: known[name] for name in names})
+    metrics = {**of_mine.metrics, "split": {"train": part, "validation": part, "test": part}}
+    of_mine = of_mine._replace(card=card_of_mine, metrics=metrics)
+    text = model_card(of_mine)
     card: Any = ModelCard(text)
     assert (card.data.license, card.data.library_name, card.data.base_model) == ("apache-2.0", "timm", "timm/net.in1k")
     found = {(each.dataset_name, each.metric_type): each.metric_value for each in card.data.eval_results or []}
@@ -166,8 +173,7 @@ def test_the_model_card_is_valid_for_the_hub_and_says_what_matters() -> None:
     ):
         assert expected in text
     assert "\n\n\n\n" not in text
-    generated = known | {"about": known["about"] | {"generated": True}}
-    assert "generated images" in model_card(**{name: generated[name] for name in names})
+    assert "generated images" in model_card(of_mine._replace(about={**of_mine.about, "generated": True}))
 
 
 def test_the_table_of_verdicts_has_a_line_a_method() -> None:

@@ -137,7 +137,7 @@ def test_the_explanations_are_measured_and_drawn(project: Project) -> None:
     } <= of_method
     assert set(found.loc[found["map"] == "the model", "figure"]) >= {"accuracy", "accuracy_head_alone"}
     assert set(found.loc[found["map"] == "random order", "figure"]) == {"deletion", "insertion", "road"}
-    for chart in ("maps/mean", "maps/removal", "maps/randomized", "sheets/grad-cam", "sheets/all methods"):
+    for chart in ("maps/mean", "maps/removal", "maps/randomized", "sheets/grad-cam", "sheets/all-methods"):
         assert (project.root / f"plots/mine/{chart}.png").stat().st_size > 5000
     report = (project.root / "reports/mine/report.html").read_text()
     assert "Does the model use what it marks?" in report

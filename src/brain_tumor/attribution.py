@@ -61,7 +61,7 @@ def explain(
     maps, missed = [], []
     batches = zip(images.split(BATCH), targets.split(BATCH), strict=True)
     count = -(-len(images) // BATCH)
-    for batch, wanted in tqdm(batches, method, count, unit="batch", leave=False, disable=count < 2):
+    for batch, wanted in tqdm(batches, method, count, unit="batch", leave=False) if count > 1 else batches:
         kept, gap = attribute(method, model, to_unit(batch, device), wanted.to(device), layer)
         maps.append(kept.cpu())
         if gap is not None:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,11 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brain_tumor.curves import CLASS
-from brain_tumor.plots import save
+from brain_tumor.plots import TEN_COLORS, save
 
 COLORS = {"published": "#b2182b", "clean": "#2166ac"}
 NAMES = {"published": "all test images", "clean": "clean test images", "pooled": "all folds"}
-CLASS_COLORS = [mpl.colors.to_hex(color) for color in mpl.colormaps["tab10"].colors]  # type: ignore[attr-defined]
 
 
 def confusion_matrices(path: Path, counts: Mapping[str, NDArray[np.int64]], classes: Sequence[str], title: str) -> None:
@@ -56,7 +54,7 @@ def curves_by_class(path: Path, tables: Mapping[str, pd.DataFrame], areas: pd.Da
                 label = column.removeprefix(CLASS)
                 area = of_class.loc[label]
                 words = f"{label}: {area['value']:.3f} ({area['low']:.3f}–{area['high']:.3f})"
-                axes.plot(table[x], table[column], color=CLASS_COLORS[number % 10], lw=1.8, label=words)
+                axes.plot(table[x], table[column], color=TEN_COLORS[number % 10], lw=1.8, label=words)
         if kind == "roc":
             axes.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
         axes.set(xlabel=x.replace("_", " "), ylabel="true positive rate" if kind == "roc" else "precision")

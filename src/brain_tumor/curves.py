@@ -1,9 +1,10 @@
 """Curves over thresholds, as small tables on fixed grids, so that two commits can be drawn over each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from brain_tumor.metrics import BINS, Floats, Ints, bins, wilson
@@ -14,29 +15,24 @@ CLASS = "class "  # before the name of a class, which may be any
 
 def roc(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:
     """false_positive_rate on the grid, and the true positive rate of each class (`class <name>`), and their mean."""
-    columns = {}
-    for k, label in enumerate(classes):
-        positive = truth == k
-        if 0 < positive.sum() < len(truth):
-            alarms, hits, _ = roc_curve(positive, probabilities[:, k])
-            columns[label] = np.interp(GRID, alarms, hits)
-            columns[label][0] = hits[alarms == 0].max()
-        else:
-            columns[label] = np.full(len(GRID), np.nan)
-    return _with_mean("false_positive_rate", columns)
+
+    def curve(positive: NDArray[np.bool_], scores: Floats) -> Floats:
+        alarms, hits, _ = roc_curve(positive, scores)
+        rates: Floats = np.interp(GRID, alarms, hits)
+        rates[0] = hits[alarms == 0].max()
+        return rates
+
+    return _against_the_rest("false_positive_rate", truth, probabilities, classes, curve)
 
 
 def precision_recall(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:
     """recall on the grid, the best precision at that recall or more of each class (`class <name>`), and their mean."""
-    columns = {}
-    for k, label in enumerate(classes):
-        positive = truth == k
-        if 0 < positive.sum() < len(truth):
-            precision, recall, _ = precision_recall_curve(positive, probabilities[:, k])
-            columns[label] = np.array([precision[recall >= least - 1e-12].max() for least in GRID])
-        else:
-            columns[label] = np.full(len(GRID), np.nan)
-    return _with_mean("recall", columns)
+
+    def curve(positive: NDArray[np.bool_], scores: Floats) -> Floats:
+        precision, recall, _ = precision_recall_curve(positive, scores)
+        return np.array([precision[recall >= least - 1e-12].max() for least in GRID])
+
+    return _against_the_rest("recall", truth, probabilities, classes, curve)
 
 
 def reliability(truth: Ints, probabilities: Floats) -> pd.DataFrame:
@@ -68,7 +64,7 @@ def coverage(truth: Ints, probabilities: Floats) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["coverage", "n", "accuracy", "low", "high"])
 
 
-def decisions(positive: "np.ndarray[tuple[int], np.dtype[np.bool_]]", scores: Floats) -> pd.DataFrame:
+def decisions(positive: NDArray[np.bool_], scores: Floats) -> pd.DataFrame:
     """Net benefit over thresholds (Vickers and Elkin 2006) of the model, of treating all and of treating none.
 
     A threshold is the probability from which one would act; it says how many false alarms a hit is worth.
@@ -84,7 +80,17 @@ def decisions(positive: "np.ndarray[tuple[int], np.dtype[np.bool_]]", scores: Fl
     return pd.DataFrame(lines, columns=["threshold", "model", "treat_all", "treat_none"])
 
 
-def _with_mean(x: str, columns: dict[str, Floats]) -> pd.DataFrame:
-    table = pd.DataFrame({f"{CLASS}{label}": values for label, values in columns.items()})
-    # The mean is that of the classes that have a curve.
+def _against_the_rest(
+    x: str,
+    truth: Ints,
+    probabilities: Floats,
+    classes: Sequence[str],
+    curve: Callable[[NDArray[np.bool_], Floats], Floats],
+) -> pd.DataFrame:
+    """The grid, the curve of each class, NaN without positives or negatives, and the mean of those that have one."""
+    table = pd.DataFrame(index=range(len(GRID)))
+    for k, label in enumerate(classes):
+        positive = truth == k
+        defined = 0 < positive.sum() < len(truth)
+        table[f"{CLASS}{label}"] = curve(positive, probabilities[:, k]) if defined else np.nan
     return pd.concat([pd.DataFrame({x: GRID, "macro": table.mean(axis=1)}), table], axis=1)

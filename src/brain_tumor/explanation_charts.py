@@ -9,15 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brain_tumor.plots import save
-from brain_tumor.sheets import CELL, HEAT, Gray, overlay
-from brain_tumor.sheets import _grid as grid
+from brain_tumor.plots import TEN_COLORS, save
+from brain_tumor.sheets import CELL, HEAT, Gray, grid, overlay
 from brain_tumor.trust import Span
 
 Maps = NDArray[np.float32]
 RANDOM, BLURRED, CENTER = "random order", "blurred random", "center"
 BLIND = {RANDOM: "0.3", BLURRED: "0.55", CENTER: "0.75"}  # maps that know nothing, and their grays
-COLORS = [mpl.colors.to_hex(color) for color in mpl.colormaps["tab10"].colors]  # type: ignore[attr-defined]
 
 
 class HeatCase(NamedTuple):
@@ -97,7 +95,7 @@ def removal_chart(path: Path, curves: Mapping[str, Mapping[str, NDArray[np.float
     words = {"deletion": "pixels turned black (lower is better)", "insertion": "pixels restored (higher is better)"}
     for axes, (kind, by_map) in zip(panels, curves.items(), strict=True):
         for name, values in by_map.items():
-            color, style = (BLIND[name], "--") if name in BLIND else (COLORS[len(axes.lines) - len(BLIND)], "-")
+            color, style = (BLIND[name], "--") if name in BLIND else (TEN_COLORS[len(axes.lines) - len(BLIND)], "-")
             axes.plot(np.linspace(0, 100, len(values)), values, style, color=color, lw=1.8, label=name)
         axes.set(xlabel=f"% of {words[kind]}", ylim=(0, 1), xlim=(0, 100), title=kind)
         axes.grid(alpha=0.25)
@@ -120,8 +118,8 @@ def randomization_chart(path: Path, likeness: Mapping[str, Mapping[str, Span]], 
     places = np.arange(len(stages) + 1)
     for number, (method, by_stage) in enumerate(likeness.items()):
         values = np.array([(1.0, 1.0, 1.0), *(span[:3] for span in by_stage.values())])
-        axes.plot(places, values[:, 0], "o-", color=COLORS[number], lw=1.8, ms=4, label=method)
-        axes.fill_between(places, values[:, 1], values[:, 2], color=COLORS[number], alpha=0.15, lw=0)
+        axes.plot(places, values[:, 0], "o-", color=TEN_COLORS[number], lw=1.8, ms=4, label=method)
+        axes.fill_between(places, values[:, 1], values[:, 2], color=TEN_COLORS[number], alpha=0.15, lw=0)
     axes.axhline(limit, color="0.5", ls=":", lw=1.2)
     axes.text(places[-1], limit + 0.02, "unchanged above", ha="right", va="bottom", fontsize=8, color="0.4")
     axes.set_xticks(places, ["trained", *(f"down to\n{stage}" for stage in stages)], fontsize=8)

@@ -46,14 +46,13 @@ class Description(BaseModel):
 class OnnxModel:
     """Enhanced gray pixels in, calibrated probabilities out."""
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
-        """Open an exported file, with as many threads as there are cores, unless `threads` says otherwise.
+    def __init__(self, path: Path) -> None:
+        """Open an exported file.
 
         Raises:
             UserError: no ONNX file, or one that this project has not written.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         # Weights are in the file itself: one that names others finds none, wherever it is opened.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)

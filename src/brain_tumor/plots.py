@@ -17,6 +17,7 @@ LEAK_NAMES = {
     "related": ("neighboring slice in training", "#8073ac"),
     "none": ("nothing of it in training", "#2166ac"),
 }
+TEN_COLORS = [mpl.colors.to_hex(color) for color in mpl.colormaps["tab10"].colors]  # type: ignore[attr-defined]
 
 mpl.use("agg")
 mpl.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})

@@ -3,14 +3,17 @@
 Neither torch nor pandas is imported here, so that a prediction by the ONNX runtime starts at once.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from brain_tumor import typicality
 from brain_tumor.enhance import enhance
@@ -104,16 +107,9 @@ def _with_torch(folder: Path) -> tuple[Ask, Description]:
 
 def ask_torch(model: "Classifier", card: "ModelCard", device: "torch.device") -> Ask:
     """A function from enhanced images (N, S, S) to calibrated probabilities (N, K), by a loaded model."""
-    import torch
+    from brain_tumor.inference import predict_calibrated
 
-    from brain_tumor.calibration import to_probabilities
-    from brain_tumor.classifier import predict_logits
-
-    def ask(images: Gray) -> Values:
-        logits = predict_logits(model, torch.from_numpy(images), device).double()
-        return np.asarray(to_probabilities(logits, card.head, card.calibration.temperature).numpy())
-
-    return ask
+    return lambda images: predict_calibrated(model, card, images, device)
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
@@ -126,7 +122,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         try:
             if path.is_dir():
-                inside = sorted(file for file in path.rglob("*") if _is_image(file))
+                inside = sorted(file for file in _inside(path) if _is_image(file))
                 if not inside:
                     raise UserError(f"{path} holds no image: {', '.join(SUFFIXES)} are known")
                 found += inside
@@ -137,6 +133,18 @@ def find(paths: Iterable[Path]) -> list[Path]:
         except OSError as error:
             raise UserError(f"{path} cannot be looked at: {error.strerror}") from None
     return found
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """All files of a folder, of linked folders too, each folder once: a link may lead back."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place) / file for file in files)
 
 
 def _is_image(file: Path) -> bool:
@@ -160,9 +168,17 @@ def slices(path: Path, plane: str = "axial", count: int = 5) -> list[Slice]:
             return [Slice(name, None, f"larger than {MOST_BYTES // 2**20} MiB")]
         if content[128:132] == b"DICM" or path.name.lower().endswith((".nii", ".nii.gz")):
             return _clinical(name, content, plane, count)
-        return [Slice(name, read_gray(content))]
+        return [_frame(name, content)]
     except Exception as error:  # whatever is in a file, it is this file's error alone
         return [Slice(name, None, str(error) or type(error).__name__)]
+
+
+def _frame(name: str, content: bytes) -> Slice:
+    gray = read_gray(content)
+    with Image.open(BytesIO(content)) as image:
+        count = getattr(image, "n_frames", 1)
+    # The first of them would be a choice that nobody made.
+    return Slice(name, gray) if count == 1 else Slice(name, None, f"holds {count} images: save each as a file")
 
 
 def _clinical(name: str, content: bytes, plane: str, count: int) -> list[Slice]:

@@ -4,9 +4,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from brain_tumor import trust
 from brain_tumor.results import Figure, Results
@@ -67,19 +67,48 @@ PROTOCOLS = {
 }
 
 pages = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
 )
 
 
+class Known(NamedTuple):
+    """What is known of a recipe's model.
+
+    Attributes:
+        recipe: its name.
+        block: its parameters.
+        about: the data set's `about`.
+        card: the content of model.json.
+        metrics: contents of audit, split and train.json by these names.
+        results: what `evaluate` found.
+        maps: the figures of heat maps: map, class, figure, n, value, low, high.
+    """
+
+    recipe: str
+    block: Mapping[str, Any]
+    about: Mapping[str, Any]
+    card: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    results: Results
+    maps: Sequence[Mapping[str, str]]
+
+    def words(self) -> dict[str, Any]:
+        """What the templates of report and model card share."""
+        located, methods = trust.spans(self.maps), tuple(self.block["explain"]["methods"])
+        return {
+            **{name: getattr(self, name) for name in ("recipe", "about", "card", "results")},
+            **{name: self.metrics[name] for name in ("split", "train")},
+            "sentence": sentence(self.results),
+            "trusted": trust.ranking(located, methods),
+            "trust_sentence": trust.sentence(located, methods),
+        }
+
+
 def recipe_page(
-    recipe: str,
-    block: Mapping[str, Any],
-    about: Mapping[str, Any],
-    card: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    results: Results,
+    known: Known,
     suspects: Sequence[Mapping[str, Any]],
-    maps: Sequence[Mapping[str, str]],
     pictures: Mapping[str, bytes],
     sheets: Sequence[str],
     commit: str,
@@ -87,55 +116,32 @@ def recipe_page(
     """Render the report of a recipe; pictures (PNG) are embedded, so that the page stands alone.
 
     Args:
-        block: the recipe's parameters.
-        about: the data set's `about`.
-        card: the content of model.json.
-        metrics: contents of audit, split and train.json by these names.
-        results: what `evaluate` found.
         suspects: rows whose label may be wrong.
-        maps: the figures of heat maps: map, class, figure, n, value, low, high.
         pictures: audit, leaks, enhance, curves, the charts of the evaluation, mean, removal and randomized of the maps,
             and one for each name in `sheets`.
         commit: the commit that last changed the training code.
     """
-    located, methods = trust.spans(maps), tuple(block["explain"]["methods"])
     page = pages.get_template("report.html").render(
-        recipe=recipe,
-        block={"published": None, **block},
-        about=about,
-        card=card,
-        **{"audit": {"published_test": 0, **metrics["audit"]}},
-        **{name: metrics[name] for name in ("split", "train")},
-        results=results,
-        headline=HEADLINE + _two_classes(card["classes"]),
+        **known.words(),
+        block={"published": None, **known.block},
+        audit={"published_test": 0, **known.metrics["audit"]},
+        headline=HEADLINE + _two_classes(known.card["classes"]),
         sets=SETS,
         by_class=BY_CLASS,
         few=FEW,
-        sentence=sentence(results),
-        **dict(zip(("same", "missing"), _by_protocol(block.get("published"), results), strict=True)),
+        **dict(zip(("same", "missing"), _by_protocol(known.block.get("published"), known.results), strict=True)),
         suspects=suspects,
-        located=located,
-        by_class_of_maps=_by_class(maps),
+        located=trust.spans(known.maps),
+        by_class_of_maps={label: trust.spans(known.maps, label) for label in known.card["classes"]},
         map_figures=MAP_FIGURES,
         area_figures=AREA_FIGURES,
-        trusted=trust.ranking(located, methods),
-        trust_sentence=trust.sentence(located, methods),
-        methods=methods,
+        methods=known.block["explain"]["methods"],
         pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         sheets=sheets,
         commit=commit,
-        parameters=json.dumps(block, indent=2),
+        parameters=json.dumps(known.block, indent=2),
     )
     return page + "\n"
-
-
-def _by_class(maps: Sequence[Mapping[str, str]]) -> dict[tuple[str, str, str], trust.Span]:
-    """The figures of maps by map, class and figure."""
-    found: dict[tuple[str, str, str], trust.Span] = {}
-    for label in sorted({row["class"] for row in maps} - {""}):
-        own = trust.spans({**row, "class": ""} for row in maps if row["class"] == label)
-        found |= {(name, label, figure): span for (name, figure), span in own.items()}
-    return found
 
 
 def _by_protocol(published: Mapping[str, Any] | None, results: Results) -> tuple[Figure | None, str]:
@@ -179,123 +185,7 @@ def sentence(results: Results) -> str:
     return words + (f"; on the other {clean.n:,}: {clean.value:.3f}." if clean else "; no other is left.")
 
 
-def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The README's table of results in Markdown.
-
-    Args:
-        rows: of each recipe name, dataset, generated, architecture, results (`Results`) and crossval (`Figure` or
-            None).
-    """
-    lines = [
-        "| recipe | data | model | accuracy, all test images | copies in training | accuracy, clean test images "
-        "| macro F1, clean | best baseline, clean | cross-validated accuracy |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        results: Results = row["results"]
-        data = f"{row['dataset']} **(generated images)**" if row["generated"] else row["dataset"]
-        copied, mirrored, _ = results.leaked().values()
-        leaked = f"{copied + mirrored} ({mirrored} mirrored or rotated)" if copied + mirrored else "none"
-        every, clean = (_with_n(results.get("accuracy", subset)) for subset in ("published", "clean"))
-        cells = [every, leaked, clean, str(results.get("macro_f1", "clean") or "none"), best_baseline(results)]
-        cells.append(_with_n(row["crossval"]) if row["crossval"] else "–")
-        lines.append(f"| `{row['name']}` | {data} | {row['architecture']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
 def best_baseline(results: Results, subset: str = "clean") -> str:
     """The most accurate baseline on a subset, and its accuracy."""
     found = [(figure, name) for name in results.models() if (figure := results.get("accuracy", subset, name))]
     return "none" if not found else "{1}: {0}".format(*max(found))
-
-
-def claims_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The README's table of claims in Markdown.
-
-    Args:
-        rows: of each recipe with a published claim name, dataset, published (its block), results (`Results` or
-            None), same (`Figure` by the author's protocol, or None) and crossval (`Figure` or None).
-    """
-    lines = [
-        "| system | data | claimed accuracy | measured on | ours by the same protocol | ours, clean test images "
-        "| ours, cross-validated |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        published, name = row["published"], row["name"]
-        results: Results | None = row["results"]
-        missing = f"not run yet: `make repro RECIPE={name}`"
-        clean = _with_n(results.get("accuracy", "clean")) if results else missing
-        same = _with_n(row["same"]) if row["same"] else missing if results is None else PROTOCOLS[published["protocol"]]
-        crossval = _with_n(row["crossval"]) if row["crossval"] else "not run: see stages/crossval"
-        cells = [f"{published['accuracy']:.4g}", published["measured_on"], same, clean, crossval]
-        lines.append(f"| `{name}` | {row['dataset']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def audit_table(
-    counts: Mapping[str, Mapping[str, Any]], planted: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> str:
-    """The README's tables of audits in Markdown.
-
-    Args:
-        counts: audit.json by data set, named as it shall be shown.
-        planted: by data set, recall and precision of copies planted to measure the audit, by alteration.
-    """
-    lines = [
-        "| data set | images | distinct files | distinct pictures | groups | groups of several classes "
-        "| published test images | of them with a copy in training | mirrored or rotated only |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, found in counts.items():
-        keys = ("images", "distinct_files", "distinct_images", "groups", "groups_of_several_classes")
-        test = [found.get(key, "–") for key in ("published_test", "leaked_copies", "leaked_mirrored_only")]
-        lines.append(f"| {name} | {' | '.join(str(value) for value in [*(found[key] for key in keys), *test])} |")
-    if planted:
-        names = list(next(iter(planted.values())))
-        lines += [
-            "",
-            f"| recall of planted copies, turned in all eight ways | {' | '.join(names)} | lowest precision |",
-        ]
-        lines.append("|---" * (len(names) + 2) + "|")
-    for name, rates in planted.items():
-        recall = [f"{rates[alteration]['recall']:.3f}" for alteration in names]
-        lowest = min(rate["precision"] for rate in rates.values())
-        lines.append(f"| in {name} | {' | '.join(recall)} | {lowest:.3f} |")
-    return "\n".join(lines) + "\n"
-
-
-def trust_table(
-    rows: Sequence[tuple[str, bool, Sequence[tuple[str, Sequence[trust.Check], str]], Mapping[str, Any]]],
-) -> str:
-    """The README's table of verdicts in Markdown.
-
-    Args:
-        rows: of each recipe its name, whether its images are generated, `trust.ranking`, and what the study of
-            permuted labels found, empty if it was not made.
-    """
-    titles = (
-        "marks what the model uses",
-        "changes when untrained",
-        "holds still",
-        "finds the tumor",
-        "stays on the head",
-        "changes with permuted labels",
-        "verdict",
-    )
-    lines = [f"| recipe | method | {' | '.join(titles)} |", "|---" * (len(titles) + 2) + "|"]
-    for name, generated, ranking, permuted in rows:
-        for method, checks, verdict in ranking:
-            likeness = permuted.get(method, {}).get("rank_correlation")
-            study = "–"
-            if likeness is not None:
-                changes = "no" if permuted[method]["unchanged"] else "yes"
-                study = f"{changes if permuted['learned'] else 'not decided'} ({likeness:.2f})"
-            cells = [*(check.verdict for check in checks), study, verdict]
-            note = " **(generated images)**" if generated else ""
-            lines.append(f"| `{name}`{note} | {method} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _with_n(figure: Figure | None) -> str:
-    return f"{figure}, n = {figure.n:,}" if figure else "none"

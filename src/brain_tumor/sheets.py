@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -22,16 +21,6 @@ HEAT = "inferno"
 Pair = tuple[bytes, bytes, str, str, str]
 
 
-class HeatCase(NamedTuple):
-    """An image with its heat map (both (S, S), heat 0 to 1), its mask or None, a caption, and if it went wrong."""
-
-    image: Gray
-    heat: NDArray[np.float32]
-    mask: Gray | None
-    caption: str
-    wrong: bool
-
-
 def pair_sheet(path: Path, rows: Sequence[Sequence[Pair]], title: str) -> None:
     """Show pairs of image files side by side and as they are, each kind of pair in a row of its own."""
     if not rows:
@@ -40,7 +29,7 @@ def pair_sheet(path: Path, rows: Sequence[Sequence[Pair]], title: str) -> None:
         save(figure, path)
         return
     columns = max(map(len, rows))
-    figure, cells = _grid(len(rows) * columns, columns, 2.15 * CELL, CELL * 1.45, title)
+    figure, cells = grid(len(rows) * columns, columns, 2.15 * CELL, CELL * 1.45, title)
     for number, pairs in enumerate(rows):
         for axes, (first, second, name, other, what) in zip(cells[number * columns :], pairs, strict=False):
             left, right = (_fit(read_gray(content), 160) for content in (first, second))
@@ -51,7 +40,7 @@ def pair_sheet(path: Path, rows: Sequence[Sequence[Pair]], title: str) -> None:
 
 def before_after_sheet(path: Path, pairs: Sequence[tuple[Gray, Gray, str]], title: str) -> None:
     """Show images before and after enhancement: (before, after, label)."""
-    figure, cells = _grid(len(pairs), 3, 2.15 * CELL, CELL * 1.2, title)
+    figure, cells = grid(len(pairs), 3, 2.15 * CELL, CELL * 1.2, title)
     for axes, (before, after, label) in zip(cells, pairs, strict=False):
         side = 200
         gap = np.full((side, 6), 255, np.uint8)
@@ -61,27 +50,9 @@ def before_after_sheet(path: Path, pairs: Sequence[tuple[Gray, Gray, str]], titl
     save(figure, path)
 
 
-def heat_sheet(path: Path, cases: Sequence[HeatCase], title: str) -> None:
-    """Show each image beside itself under its heat map, with the tumor's outline where there is a mask."""
-    figure, cells = _grid(len(cases), 3, 2.2 * CELL, CELL * 1.35, title)
-    for axes, case in zip(cells, cases, strict=False):
-        side = case.image.shape[0]
-        gap = np.full((side, max(2, side // 40), 3), 255, np.uint8)
-        gray = np.repeat(case.image[:, :, None], 3, 2)
-        axes.imshow(np.hstack([gray, gap, overlay(case.image, case.heat)]))
-        if case.mask is not None and case.mask.any():
-            for offset in (0, side + gap.shape[1]):
-                axes.contour(np.arange(side) + offset, np.arange(side), case.mask, [127], colors="cyan", linewidths=0.8)
-        axes.set_title(case.caption, fontsize=9, linespacing=1.25, color="firebrick" if case.wrong else "black")
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
-    bar = figure.colorbar(scale, ax=figure.axes, shrink=min(1.0, 3 / (figure.get_figheight())), aspect=30, pad=0.01)
-    bar.set_label("relative relevance within the image")
-    save(figure, path)
-
-
 def case_sheet(path: Path, images: Sequence[Gray], captions: Sequence[str], title: str) -> None:
     """Show images with captions, six a row."""
-    figure, cells = _grid(max(1, len(images)), 6, 1.25 * CELL, CELL * 1.45, title)
+    figure, cells = grid(max(1, len(images)), 6, 1.25 * CELL, CELL * 1.45, title)
     for axes, image, caption in zip(cells, images, captions, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
         axes.set_title(caption, fontsize=8, linespacing=1.25, parse_math=False)
@@ -96,7 +67,8 @@ def overlay(image: Gray, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     return mixed
 
 
-def _grid(count: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, list[mpl.axes.Axes]]:
+def grid(count: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, list[mpl.axes.Axes]]:
+    """A figure under a title with at least `count` cells of width × height inches, without axes, row by row."""
     rows = max(1, -(-count // columns))
     figure = Figure(figsize=(columns * width, rows * height + 0.5), layout="constrained")
     cells = list(np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel())

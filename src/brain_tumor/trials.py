@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from brain_tumor import faithfulness, localization, sanity, shortcuts
 from brain_tumor.attribution import Explained, Method, explain
-from brain_tumor.calibration import to_probabilities
-from brain_tumor.classifier import Classifier, ModelCard, predict_logits
+from brain_tumor.classifier import Classifier, ModelCard
 from brain_tumor.explain import MODEL, ExplainParams, tabulate
 from brain_tumor.explanation_charts import BLURRED, CENTER, RANDOM
+from brain_tumor.inference import predict_calibrated
 from brain_tumor.trust import OVER, Span
 
 Gray = NDArray[np.uint8]
@@ -38,8 +38,7 @@ class Subject(NamedTuple):
 
     def ask(self, images: Gray) -> Values:
         """Calibrated probabilities (N, K) of images alone, without what may be known beside them."""
-        logits = predict_logits(self.model, torch.from_numpy(images), self.device).double()
-        return np.asarray(to_probabilities(logits, self.card.head, self.card.calibration.temperature).numpy())
+        return predict_calibrated(self.model, self.card, images, self.device)
 
     def explain(self, method: Method, images: Gray, targets: Numbers) -> Explained:
         """Maps of images for one class each."""

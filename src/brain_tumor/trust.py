@@ -36,14 +36,14 @@ class Check(NamedTuple):
 Table = Mapping[tuple[str, str], Span]
 
 
-def spans(rows: Iterable[Mapping[str, object]]) -> dict[tuple[str, str], Span]:
-    """The overall figures of explain.csv by map and figure."""
+def spans(rows: Iterable[Mapping[str, object]], label: str = "") -> dict[tuple[str, str], Span]:
+    """The figures of explain.csv by map and figure: those of all images, or those of a class."""
     return {
         (str(row["map"]), str(row["figure"])): Span(
             float(str(row["value"])), float(str(row["low"])), float(str(row["high"])), int(str(row["n"]))
         )
         for row in rows
-        if not row["class"]
+        if row["class"] == label
     }
 
 
