@@ -6,7 +6,7 @@ MOST ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint app stale bench fuzz lock readme repository
+.PHONY: repro test lint app stale bench fuzz kill lock readme repository
 
 repro: repository .venv/complete
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
@@ -46,7 +46,11 @@ bench: .venv/complete
 fuzz: .venv/complete
 	PYTHONPATH=src:tests TQDM_DISABLE=1 python tests/fuzz.py --files 10000
 
-# The README's table of results, from metrics/.
+# Is a run that was killed, and run again, the same? 50 random moments of the quickstart; takes an hour.
+kill: .venv/complete
+	python .ci/kill.py --kills 50
+
+# The README's tables and its picture, from metrics/.
 readme: .venv/complete
 	python src/readme.py
 

@@ -1,4 +1,4 @@
-"""Put the tables into README.md, from what is in metrics/ and the descriptions in params.yaml."""
+"""Put tables into README.md and draw its picture, from what is in metrics/ and the descriptions in params.yaml."""
 
 import csv
 import json
@@ -9,23 +9,26 @@ from typing import Any
 
 from brain_tumor import trust
 from brain_tumor.params import read
+from brain_tumor.readme_picture import picture
 from brain_tumor.readme_tables import audit_table, claims_table, results_table, trust_table
 from brain_tumor.report import protocol_subset
 from brain_tumor.results import Figure, Results
 from stage import PARAMS
 
+PICTURE = Path("docs/picture.png")
+
 
 def results(root: Path) -> str:
     """The table over all recipes that have been evaluated, in the order of params.yaml."""
-    return results_table([row for row in _recipes(root) if row["results"]])
+    return results_table([row for row in recipes(root) if row["results"]])
 
 
 def claims(root: Path) -> str:
     """What authors claimed, beside what we find."""
-    return claims_table([row for row in _recipes(root) if row["published"]])
+    return claims_table([row for row in recipes(root) if row["published"]])
 
 
-def _recipes(root: Path) -> list[dict[str, Any]]:
+def recipes(root: Path) -> list[dict[str, Any]]:
     """What is known of each recipe."""
     rows = []
     for name, block in read(root / PARAMS, "recipes", dict[str, Any]).items():
@@ -103,13 +106,14 @@ def section(text: str, name: str) -> tuple[str, str, str]:
 
 
 def main() -> None:
-    """Rewrite the parts of README.md between their marks."""
+    """Rewrite the parts of README.md between their marks, and the picture."""
     readme = Path("README.md")
     text = readme.read_text(encoding="utf-8")
     for name, made in SECTIONS.items():
         before, _, after = section(text, name)
         text = before + made(Path()) + after
     readme.write_text(text, encoding="utf-8")
+    picture(PICTURE, recipes(Path()))
 
 
 if __name__ == "__main__":

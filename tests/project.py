@@ -1,17 +1,19 @@
 """A copy of the repository to work in, as a user would."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 yaml = YAML()
+ME = ("-c", "user.name=test", "-c", "user.email=test@example.org")
 
 
 class Project:
@@ -28,11 +30,35 @@ class Project:
         for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(ROOT / name, root / name)
         self.git("init", "-q")
-        self.git("add", "-A")
-        self.git("-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", "copy")
+        self.commit("copy")
+
+    @classmethod
+    def at(cls, root: Path) -> Self:
+        """The project that is at a place already."""
+        project = cls.__new__(cls)
+        project.root, project.archives = root, root.parent / f"{root.name}-archives"
+        return project
+
+    def copy(self, root: Path) -> "Project":
+        """A copy of everything, what Git and DVC have and the archives, at another place."""
+        other = Project.at(root)
+        shutil.copytree(self.root, other.root, symlinks=True)
+        shutil.copytree(self.archives, other.archives)
+        return other
+
+    def clone(self, root: Path) -> "Project":
+        """What Git has and nothing else, without archives."""
+        root.parent.mkdir(parents=True, exist_ok=True)
+        self.git("clone", "-q", str(self.root), str(root))
+        return Project.at(root)
 
     def git(self, *words: str) -> None:
         subprocess.run(["git", *words], cwd=self.root, check=True, capture_output=True)
+
+    def commit(self, words: str) -> None:
+        """Commit everything."""
+        self.git("add", "-A")
+        self.git(*ME, "commit", "--allow-empty", "-qm", words)
 
     def run(self, *words: str, code: int = 0, **env: str) -> str:
         """Run a command in the project; return what it printed."""
@@ -64,3 +90,39 @@ class Project:
         with zipfile.ZipFile(self.archives / f"{name}.zip", "w") as archive:
             for path, content in files.items():
                 archive.writestr(path, content)
+
+
+def one_recipe(root: Path, files: dict[str, bytes]) -> Project:
+    """A project with one small recipe, `one`, and nothing else in its params.yaml and dvc.yaml.
+
+    Args:
+        files: crosses/… and disks/…, as test_pipeline.shapes makes them.
+    """
+    project = Project(root)
+    project.add_data("mine", files)
+    params = project.params()
+    layout = {"path": "{label}s/{file}", "labels": {"cross": "cross", "disk": "disk"}}
+    params["datasets"] = {
+        "mine": {
+            "source": {"kind": "archive", "file": "mine.zip", "layout": layout},
+            "expect": {"counts": {}, "fingerprint": ""},
+            "about": {"title": "Shapes", "url": "", "license": "none", "generated": True},
+        }
+    }
+    params["backbones"] = {"none": {"architecture": "test_efficientnet", "weights": {"kind": "none"}}}
+    recipe = json.loads(json.dumps(params["recipes"]["quickstart"]))
+    recipe |= {"dataset": "mine", "backbone": "none", "classes": ["cross", "disk"]}
+    recipe["enhance"]["operations"] = [{"op": "resize", "size": 32, "mode": "pad"}]
+    recipe["train"] |= {"epochs": 1, "batch_size": 8}
+    recipe["evaluate"] = {"rounds": 100, "seed": 0, "robustness": [{"kind": "left-right"}]}
+    recipe["explain"] |= {"checked": 2, "rounds": 100}
+    params["recipes"] = {"one": recipe}
+    project.edit(params)
+    for study in project.root.glob("stages/*/"):
+        shutil.rmtree(study)
+    top = yaml.load(project.root / "dvc.yaml")
+    top["stages"]["deliver"]["deps"][-1] = "reports/one"
+    top["plots"] = []
+    top["artifacts"] = {"one": {"path": "models/one", "type": "model"}}
+    yaml.dump(top, project.root / "dvc.yaml")
+    return project

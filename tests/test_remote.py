@@ -9,8 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from project import Project, yaml
-from test_pipeline import shapes
+from project import ME, Project
 
 SECRET = "secret-of-the-team"
 KEYS = {"aws_access_key_id": "team", "aws_secret_access_key": SECRET}
@@ -31,52 +30,9 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Machine A: a small recipe, reproduced and committed; nothing else is in its params.yaml."""
-    project = Project(tmp_path_factory.mktemp("first") / "project")
-    project.add_data("mine", shapes(12))
-    params = project.params()
-    layout = {"path": "{label}s/{file}", "labels": {"cross": "cross", "disk": "disk"}}
-    params["datasets"] = {
-        "mine": {
-            "source": {"kind": "archive", "file": "mine.zip", "layout": layout},
-            "expect": {"counts": {}, "fingerprint": ""},
-            "about": {"title": "Shapes", "url": "", "license": "none", "generated": True},
-        }
-    }
-    params["backbones"] = {"none": {"architecture": "test_efficientnet", "weights": {"kind": "none"}}}
-    recipe = json.loads(json.dumps(params["recipes"]["quickstart"]))
-    recipe |= {"dataset": "mine", "backbone": "none", "classes": ["cross", "disk"]}
-    recipe["enhance"]["operations"] = [{"op": "resize", "size": 32, "mode": "pad"}]
-    recipe["train"] |= {"epochs": 1, "batch_size": 8}
-    recipe["evaluate"] = {"rounds": 100, "seed": 0, "robustness": [{"kind": "left-right"}]}
-    recipe["explain"] |= {"checked": 2, "rounds": 100}
-    params["recipes"] = {"one": recipe}
-    project.edit(params)
-    for study in project.root.glob("stages/*/"):
-        shutil.rmtree(study)
-    top = yaml.load(project.root / "dvc.yaml")
-    top["stages"]["deliver"]["deps"][-1] = "reports/one"
-    top["plots"] = []
-    top["artifacts"] = {"one": {"path": "models/one", "type": "model"}}
-    yaml.dump(top, project.root / "dvc.yaml")
-    project.run("dvc", "repro", "-P")
-    commit(project, "reproduced")
-    return project
-
-
-def commit(project: Project, words: str) -> None:
-    project.git("add", "-A")
-    project.git("-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--allow-empty", "-qm", words)
-
-
-def clone(project: Project, root: Path) -> Project:
-    """Machine B: what Git has and nothing else; it knows no source of data."""
-    other = Project.__new__(Project)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    project.git("clone", "-q", str(project.root), str(root))
-    other.root, other.archives = root, root.parent / "nowhere"
-    return other
+def first(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Machine A."""
+    return reproduced.copy(tmp_path_factory.mktemp("first") / "project")
 
 
 def add_s3(project: Project, server: str, prefix: str = "cache") -> None:
@@ -97,9 +53,9 @@ def ran(output: str) -> list[str]:
 
 def test_a_clone_pulls_and_has_nothing_to_run(first: Project, server: str, tmp_path: Path) -> None:
     add_s3(first, server)
-    commit(first, "remote")
+    first.commit("remote")
     first.run("dvc", "push", **CREDENTIALS)
-    other = clone(first, tmp_path / "second" / "project")
+    other = first.clone(tmp_path / "second" / "project")
     other.run("dvc", "pull", **CREDENTIALS)
     assert set() < objects(other) <= objects(first)  # what is in Git is not pushed
     assert ran(other.run("dvc", "repro", "-P", **NO_DATA)) == []
@@ -110,7 +66,7 @@ def test_a_clone_pulls_and_has_nothing_to_run(first: Project, server: str, tmp_p
 
 
 def test_the_staleness_check_needs_no_data(first: Project, tmp_path: Path) -> None:
-    other = clone(first, tmp_path / "second" / "project")
+    other = first.clone(tmp_path / "second" / "project")
     check = ("python", str(Path(__file__).parents[1] / ".ci/stale.py"))
     assert ran(other.run("dvc", "repro", "-P", "--dry", "--allow-missing", **NO_DATA)) == []
     assert "stages are up to date" in other.run(*check, **NO_DATA)
@@ -129,7 +85,7 @@ def test_the_staleness_check_needs_no_data(first: Project, tmp_path: Path) -> No
 def test_a_changed_parameter_pulls_what_it_needs_and_no_raw_data(first: Project, server: str, tmp_path: Path) -> None:
     add_s3(first, server)
     first.run("dvc", "push", **CREDENTIALS)
-    other = clone(first, tmp_path / "second" / "project")
+    other = first.clone(tmp_path / "second" / "project")
     add_s3(other, server)
     params = other.params()
     params["recipes"]["one"]["evaluate"]["seed"] = 1
@@ -150,7 +106,7 @@ def test_a_cut_push_and_a_cut_pull_are_finished_by_the_next(first: Project, serv
     first.run("dvc", "push", **CREDENTIALS)
     whole = {each.key for each in bucket.objects.filter(Prefix="cut/")}
     assert part < whole
-    other = clone(first, tmp_path / "second" / "project")
+    other = first.clone(tmp_path / "second" / "project")
     add_s3(other, server, "cut")
     other.run("dvc", "fetch", "stages/dvc.yaml:train@one", **CREDENTIALS)
     before = objects(other)
@@ -162,7 +118,7 @@ def test_a_cut_push_and_a_cut_pull_are_finished_by_the_next(first: Project, serv
 def test_a_corrupted_object_in_the_cache_is_noticed(first: Project, server: str, tmp_path: Path) -> None:
     add_s3(first, server)
     first.run("dvc", "push", **CREDENTIALS)
-    other = clone(first, tmp_path / "second" / "project")
+    other = first.clone(tmp_path / "second" / "project")
     add_s3(other, server)
     other.run("dvc", "pull", **CREDENTIALS)
     card = other.root / "models/one/model.safetensors"
@@ -180,25 +136,23 @@ def test_a_corrupted_object_in_the_cache_is_noticed(first: Project, server: str,
 
 def test_the_default_remote_is_a_folder_beside_the_clone(first: Project, tmp_path: Path) -> None:
     base = tmp_path / "team"
-    shutil.copytree(first.root, base / "a" / "project", symlinks=True)
-    one = Project.__new__(Project)
-    one.root, one.archives = base / "a" / "project", base
+    one = first.copy(base / "a" / "project")
     for file in (".dvc/config", ".dvc/config.local"):
         (one.root / file).unlink(missing_ok=True)
     shutil.copy(Path(__file__).parents[1] / ".dvc/config", one.root / ".dvc/config")
-    commit(one, "the shipped configuration")
+    one.commit("the shipped configuration")
     one.run("dvc", "push")
-    other = clone(one, base / "a" / "again")
+    other = one.clone(base / "a" / "again")
     other.run("dvc", "pull")
     assert ran(other.run("dvc", "repro", "-P", **NO_DATA)) == []
 
 
 def test_models_are_got_from_another_repository(first: Project, server: str, tmp_path: Path) -> None:
     add_s3(first, server)
-    commit(first, "remote for others")
+    first.commit("remote for others")
     first.run("dvc", "push", **CREDENTIALS)
     # A version of an artifact is a tag.
-    first.git("-c", "user.name=test", "-c", "user.email=test@example.org", "tag", "-a", "one@v1.0.0", "-m", "first")
+    first.git(*ME, "tag", "-a", "one@v1.0.0", "-m", "first")
     for words in (("dvc", "get", str(first.root), "models/one"), ("dvc", "artifacts", "get", str(first.root), "one")):
         out = tmp_path / words[1]
         first.run(*words, "--out", str(out), **CREDENTIALS)

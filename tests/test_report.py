@@ -1,16 +1,20 @@
 """The pages for people, and the README's table."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
 import readme
 from brain_tumor.leakage import LEAKS
 from brain_tumor.model_card import model_card
+from brain_tumor.readme_picture import picture
 from brain_tumor.readme_tables import claims_table, results_table, trust_table
 from brain_tumor.report import Known, index_page, recipe_page, sentence
 from brain_tumor.results import Figure, Results
@@ -238,3 +242,14 @@ def test_the_readme_shows_what_is_in_metrics() -> None:
     for path in (ROOT / "metrics").glob("*/test.json"):
         accuracy = json.loads(path.read_text())["published"]["accuracy"]
         assert f"{accuracy:.3f}" in shown
+
+
+def test_the_readme_has_the_picture_of_what_is_in_metrics() -> None:
+    drawn = BytesIO()
+    picture(drawn, readme.recipes(ROOT))
+    there = np.asarray(Image.open(ROOT / readme.PICTURE).convert("L"), np.float64)
+    made = np.asarray(Image.open(drawn).convert("L"), np.float64)
+    assert made.shape == there.shape, "run `make readme`"
+    # Letters may differ by a gray level from one machine to another; a dot elsewhere is 20 pixels.
+    assert (np.abs(made - there) > 64).sum() < 20, "run `make readme`"
+    assert f"]({readme.PICTURE})" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,9 +4,8 @@ import json
 
 import pandas as pd
 import pytest
-from heads import head, png
+from heads import head, png, shapes
 from project import Project
-from test_pipeline import shapes
 
 MINE = [{"name": "mine", "backbone": "none"}]
 

@@ -1,0 +1,67 @@
+"""Experiments: one at once, six in a queue with two workers, and how they are shown."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from project import Project
+
+STAGE = "stages/dvc.yaml:train@one"
+RATE = "recipes.one.train.optimizer.lr"
+GIT: Any = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return reproduced.copy(tmp_path_factory.mktemp("experiments") / "project")
+
+
+def dvc(project: Project, *words: str) -> str:
+    return project.run("dvc", *words, **GIT)
+
+
+def shown(project: Project) -> list[dict[str, Any]]:
+    """What `dvc exp show` knows of each experiment."""
+    found = json.loads(dvc(project, "exp", "show", "--json"))
+    return [each["revs"][0]["data"] for each in found[-1]["experiments"] or []]
+
+
+def rate(data: dict[str, Any]) -> float:
+    return float(data["params"]["params.yaml"]["data"]["recipes"]["one"]["train"]["optimizer"]["lr"])
+
+
+def test_six_wait_in_a_queue_and_two_workers_run_them(project: Project) -> None:
+    rates = [0.0001, 0.0003, 0.0005, 0.002, 0.004, 0.008]
+    for value in rates:
+        dvc(project, "exp", "run", "--queue", STAGE, "-S", f"{RATE}={value}")
+    # The workers keep what they were started with open: a pipe would be waited for until all is done.
+    project.run("bash", "-c", "dvc queue start --jobs 2 > /dev/null 2>&1", **GIT)
+    most, until = 0, time.monotonic() + 300
+    while (status := dvc(project, "queue", "status")).count("Success") < len(rates) and time.monotonic() < until:
+        assert "Failed" not in status, status + dvc(project, "queue", "logs", "1")
+        most = max(most, status.count("Running"))
+        time.sleep(0.5)
+    dvc(project, "queue", "stop", "--kill")
+    assert most == 2, "two at once"
+    found = shown(project)
+    assert sorted(map(rate, found)) == rates
+    assert len({data["outs"]["models/one"]["hash"] for data in found}) == len(rates)
+    metrics = [data["metrics"]["metrics/one/train.json"]["data"] for data in found]
+    assert len({each["validation_loss"] for each in metrics}) == len(rates)
+
+
+def test_an_experiment_runs_what_its_parameter_makes_stale_and_can_be_kept(project: Project) -> None:
+    before = project.lock()["train@one"]["outs"]
+    output = dvc(project, "exp", "run", "-P", "--name", "faster", "-S", f"{RATE}=0.05")
+    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    assert "stages/dvc.yaml:train@one" in ran
+    assert "stages/dvc.yaml:report@one" in ran, "-P is every pipeline, not that of one stage"
+    assert "stages/dvc.yaml:split@one" not in ran
+    assert project.lock()["train@one"]["outs"] != before
+    table = dvc(project, "exp", "show", "--only-changed", "--no-pager", "--csv", "--drop", "src|data|models|stages")
+    assert "faster" in table
+    assert RATE in table.splitlines()[0]
+    project.git("checkout", "-q", "--", ".")
+    dvc(project, "exp", "apply", "faster")
+    assert project.params()["recipes"]["one"]["train"]["optimizer"]["lr"] == 0.05

@@ -1,0 +1,87 @@
+"""Every command of the README runs: here, on a small project, or where `ELSEWHERE` says."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from heads import head, png
+from project import ROOT, Project
+
+README = (ROOT / "README.md").read_text()
+# What would take a machine of its own: a part of the command, the file that runs it, and how it stands there.
+ELSEWHERE = {
+    "make repro": (".ci/run", "make repro"),
+    "make test": (".ci/run", "make test"),
+    "make app": ("tests/test_app.py", "app.py"),
+    "python3 -m venv .venv && . .venv/bin/activate": ("Makefile", "-m venv .venv"),
+    "pip install --no-deps --require-hashes -r requirements.lock": ("Makefile", "--no-deps --require-hashes -r"),
+}
+# The README's recipe and files, and what stands for them in the small project.
+STAND_INS = {
+    r"\bedge\b": "one",
+    r"<name>": "one",
+    r"<repository>": ".",
+    r"/folder/of/zips": "../project-archives",
+    # What is to be installed is installed: this looks whether it is, and asks no index.
+    r"^pip install": "python -m pip install --dry-run --no-index",
+}
+COMMANDS = ("make ", "dvc ", "python ", "python3 ", "pip ", "git ", "DATA_ARCHIVES=")
+
+
+def commands() -> list[str]:
+    """The lines of the README's shell blocks, and the commands in its text, each once."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+    found = [*filter(None, lines), *(span for span in spans if span.startswith(COMMANDS))]
+    # Tables and prose name claims to be run on real data: `make repro RECIPE=vit-rollout`.
+    return [line for line in dict.fromkeys(found) if not re.search(r"RECIPE=(?!edge|<name>)", line)]
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project with what the README's commands name."""
+    project = reproduced.copy(tmp_path_factory.mktemp("readme") / "project")
+    for name in ("Makefile", "README.md", "requirements.lock", ".ci"):
+        copy: Any = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, project.root / name)
+    (project.root / ".venv").mkdir()
+    (project.root / ".venv/complete").touch()  # the environment of this test is the right one
+    (project.root / "scan.jpg").write_bytes(png(head(1)))
+    images = project.root.parent / "images"  # the test's home is there
+    for place in (project.root / "more", images / "a", images / "b"):
+        place.mkdir(parents=True)
+        for number in range(3):
+            (place / f"{number}.png").write_bytes(png(head(len(place.name) + number)))
+    volume = np.stack([head(3, 48)] * 12, -1)
+    nibabel.Nifti1Image(volume.astype(np.float32), np.eye(4)).to_filename(project.root / "volume.nii.gz")
+    project.commit("what the README names")
+    project.git("branch", "-M", "main")
+    project.run("dvc", "push")
+    return project
+
+
+def test_commands_that_run_elsewhere_do() -> None:
+    for command, (file, words) in ELSEWHERE.items():
+        assert command in commands(), f"the README does not have {command} any more"
+        assert words in (ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if each not in ELSEWHERE])
+def test_the_command_runs(project: Project, command: str) -> None:
+    for pattern, stand_in in STAND_INS.items():
+        command = re.sub(pattern, stand_in, command)
+    project.run("bash", "-ec", command)
+    project.git("checkout", "-q", "--", ".dvc/config")  # where a remote of the team's own was named
+    if (made := project.root / "one").exists():  # what `dvc get` brought
+        shutil.rmtree(made)
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(commands()) > 25
+    assert Path(ROOT / "README.md").read_text().count("```sh") >= 8
