@@ -23,11 +23,6 @@ STEPS = (
 )
 ALL, CLEAN, CLAIM = "all test images", "clean test images", "claimed"
 BASELINE = "best model without deep learning, clean"
-    "all test images",
-    "clean test images",
-    "best model without deep learning, clean",
-    "claimed",
-)
 
 
 def picture(path: Path | BytesIO, rows: Sequence[Mapping[str, Any]]) -> None:
