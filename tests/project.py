@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 yaml = YAML()
-ME = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+# In the environment of commands that commit or tag.
+AUTHOR: Any = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 class Project:
@@ -53,12 +54,12 @@ class Project:
         return Project.at(root)
 
     def git(self, *words: str) -> None:
-        subprocess.run(["git", *words], cwd=self.root, check=True, capture_output=True)
+        subprocess.run(["git", *words], cwd=self.root, check=True, capture_output=True, env=os.environ | AUTHOR)
 
     def commit(self, words: str) -> None:
         """Commit everything."""
         self.git("add", "-A")
-        self.git(*ME, "commit", "--allow-empty", "-qm", words)
+        self.git("commit", "--allow-empty", "-qm", words)
 
     def run(self, *words: str, code: int = 0, **env: str) -> str:
         """Run a command in the project; return what it printed."""

@@ -5,11 +5,10 @@ import time
 from typing import Any
 
 import pytest
-from project import Project
+from project import AUTHOR, Project
 
 STAGE = "stages/dvc.yaml:train@one"
 RATE = "recipes.one.train.optimizer.lr"
-GIT: Any = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +17,7 @@ def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
 
 
 def dvc(project: Project, *words: str) -> str:
-    return project.run("dvc", *words, **GIT)
+    return project.run("dvc", *words, **AUTHOR)
 
 
 def shown(project: Project) -> list[dict[str, Any]]:
@@ -36,7 +35,7 @@ def test_six_wait_in_a_queue_and_two_workers_run_them(project: Project) -> None:
     for value in rates:
         dvc(project, "exp", "run", "--queue", STAGE, "-S", f"{RATE}={value}")
     # The workers keep what they were started with open: a pipe would be waited for until all is done.
-    project.run("bash", "-c", "dvc queue start --jobs 2 > /dev/null 2>&1", **GIT)
+    project.run("bash", "-c", "dvc queue start --jobs 2 > /dev/null 2>&1", **AUTHOR)
     most, until = 0, time.monotonic() + 300
     while (status := dvc(project, "queue", "status")).count("Success") < len(rates) and time.monotonic() < until:
         assert "Failed" not in status, status + dvc(project, "queue", "logs", "1")

@@ -9,13 +9,14 @@ import nibabel
 import numpy as np
 import pytest
 from heads import head, png
-from project import ROOT, Project
+from project import AUTHOR, ROOT, Project
 
 README = (ROOT / "README.md").read_text()
 # What would take a machine of its own: a part of the command, the file that runs it, and how it stands there.
 ELSEWHERE = {
     "make repro": (".ci/run", "make repro"),
     "make test": (".ci/run", "make test"),
+    "make kill": ("tests/test_kill.py", ".ci/kill.py"),
     "make app": ("tests/test_app.py", "app.py"),
     "python3 -m venv .venv && . .venv/bin/activate": ("Makefile", "-m venv .venv"),
     "pip install --no-deps --require-hashes -r requirements.lock": ("Makefile", "--no-deps --require-hashes -r"),
@@ -47,7 +48,7 @@ def commands() -> list[str]:
 def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The small project with what the README's commands name."""
     project = reproduced.copy(tmp_path_factory.mktemp("readme") / "project")
-    for name in ("Makefile", "README.md", "requirements.lock", ".ci"):
+    for name in ("Makefile", "README.md", "requirements.lock", ".ci", "docs"):
         copy: Any = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, project.root / name)
     (project.root / ".venv").mkdir()
@@ -76,10 +77,18 @@ def test_commands_that_run_elsewhere_do() -> None:
 def test_the_command_runs(project: Project, command: str) -> None:
     for pattern, stand_in in STAND_INS.items():
         command = re.sub(pattern, stand_in, command)
-    project.run("bash", "-ec", command)
+    project.run("bash", "-ec", command, **AUTHOR)
     project.git("checkout", "-q", "--", ".dvc/config")  # where a remote of the team's own was named
     if (made := project.root / "one").exists():  # what `dvc get` brought
         shutil.rmtree(made)
+
+
+def test_a_file_that_a_kill_left_torn_does_not_stop_make(project: Project) -> None:
+    torn = project.root / ".dvc/tmp/rwlock"
+    torn.write_text("")
+    assert "RWLock-file" in project.run("dvc", "repro", "-f", "-s", "stages/dvc.yaml:split@one", code=255)
+    assert "Removing .dvc/tmp/rwlock" in project.run("make", "repro", "RECIPE=one")
+    assert "Removing" not in project.run("make", "repro", "RECIPE=one")
 
 
 def test_there_is_something_to_run() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from project import ME, Project
+from project import Project
 
 SECRET = "secret-of-the-team"
 KEYS = {"aws_access_key_id": "team", "aws_secret_access_key": SECRET}
@@ -152,7 +152,7 @@ def test_models_are_got_from_another_repository(first: Project, server: str, tmp
     first.commit("remote for others")
     first.run("dvc", "push", **CREDENTIALS)
     # A version of an artifact is a tag.
-    first.git(*ME, "tag", "-a", "one@v1.0.0", "-m", "first")
+    first.git("tag", "-a", "one@v1.0.0", "-m", "first")
     for words in (("dvc", "get", str(first.root), "models/one"), ("dvc", "artifacts", "get", str(first.root), "one")):
         out = tmp_path / words[1]
         first.run(*words, "--out", str(out), **CREDENTIALS)
