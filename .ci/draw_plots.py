@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("base", help="the commit to compare with")
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    changed = output("git", "diff", "--name-only", given.base, "--", "metrics", "plots").split("\n")
+    changed = output("git", "diff", "--name-only", "-z", given.base, "--", "metrics", "plots").split("\0")
     tables = [path for path in changed if path.endswith(".csv") and Path(path).exists()]
     given.out.mkdir(parents=True, exist_ok=True)
     if not tables:
@@ -28,11 +28,11 @@ def main() -> None:
     specs = json.loads(output("dvc", "plots", "diff", given.base, "--json", "--targets", *tables))["data"]
     count = 0
     for name, parts in specs.items():
-        for part in parts:
-            if isinstance(part.get("content"), dict):  # pictures have none
-                picture = vl_convert.vegalite_to_png(sized(part["content"]), scale=1.5)
-                (given.out / f"{name.replace('/', '-').removesuffix('.csv')}.png").write_bytes(picture)
-                count += 1
+        drawn = [part["content"] for part in parts if isinstance(part.get("content"), dict)]  # pictures have none
+        for number, content in enumerate(drawn):
+            title = f"{name.replace('/', '-').removesuffix('.csv')}{f'-{number}' if number else ''}"
+            (given.out / f"{title}.png").write_bytes(vl_convert.vegalite_to_png(sized(content), scale=1.5))
+            count += 1
     print(f"{count} plots in {given.out}")
 
 

@@ -68,6 +68,8 @@ class Clone:
             if time.monotonic() > until:
                 sys.exit(f"{PATIENCE} s after {kind.name} it still runs:\n{self.log.read_text()}")
             time.sleep(0.05)
+        if process.returncode == 0:
+            return None  # it ended in the moment that it was to be killed
         lines = self.log.read_text(errors="replace").splitlines()
         stages = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
         return stages[-1].removeprefix("stages/dvc.yaml:") if stages else "DVC itself"
@@ -78,7 +80,7 @@ class Clone:
 
     def check(self) -> None:
         """Exit if an out is not what the lock promises, or if drafts are left."""
-        words = [*DVC, "status", *self.targets]
+        words = [*DVC, "status", "--with-deps", *(self.targets or ["dvc.yaml"])]
         said = subprocess.run(words, cwd=self.folder, env=ENVIRON, capture_output=True, text=True, check=True).stdout
         if "up to date" not in said:
             sys.exit(f"after its end something is stale:\n{said}")

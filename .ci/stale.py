@@ -3,6 +3,7 @@
 What has been run must be up to date; what never was (a recipe that waits for its data) is not asked for.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,20 +13,32 @@ from ruamel.yaml import YAML
 
 def main() -> None:
     """Ask DVC what it would run of all stages that have a lock entry; exit with 1 if there is anything."""
-    targets = []
-    for lock in [Path("dvc.lock"), *sorted(Path("stages").rglob("dvc.lock"))]:
-        if lock.exists():
-            names = YAML(typ="safe", pure=True).load(lock)["stages"]
-            targets += [f"{lock.with_name('dvc.yaml')}:{name}" for name in names]
-    if not targets:
-        sys.exit("no stage has a lock entry: nothing has been run in this repository")
+    targets = ["dvc.yaml"]  # what the repository promises in any case
+    for lock in sorted(Path("stages").rglob("dvc.lock")):
+        names = YAML(typ="safe", pure=True).load(lock)["stages"]
+        targets += [f"{lock.with_name('dvc.yaml')}:{name}" for name in names]
     command = ["dvc", "repro", "--dry", "--allow-missing", *targets]
     done = subprocess.run(command, capture_output=True, text=True)
     output = done.stdout + done.stderr
     stale = [line for line in output.splitlines() if line.startswith(("Running stage", "ERROR"))]
     if done.returncode or stale:
-        sys.exit("\n".join(["stale, run `dvc repro` and commit the locks:", *(stale or [output])]))
+        lines = [*(stale or [output]), *changed(targets)]
+        sys.exit("\n".join(["stale, run `dvc repro` and commit the locks:", *lines]))
     print(f"{len(targets)} stages are up to date")
+
+
+def changed(targets: list[str]) -> list[str]:
+    """What is not as the lock of its stage says, by stage; missing data do not count."""
+    known = subprocess.run(["dvc", "status", "--json", *targets], capture_output=True, text=True)
+    lines = []
+    for stage, reasons in json.loads(known.stdout or "{}").items():
+        files: list[str] = []
+        for reason in reasons:
+            # By kind (`changed deps` and the like) files with their state; or words alone, as `changed command`.
+            for kind, found in reason.items() if isinstance(reason, dict) else [(reason, {})]:
+                files += [f for f, state in found.items() if state != "deleted"] if found else [kind]
+        lines += [f"  {stage}: {', '.join(files)}"] if files else []
+    return lines
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ python src/app.py            then open http://127.0.0.1:7860
 import argparse
 import functools
 import os
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +27,12 @@ from brain_tumor.enhance import enhance
 from brain_tumor.errors import UserError
 from brain_tumor.explain import normalize
 from brain_tumor.onnx_model import Description, read_description
-from brain_tumor.prediction import SUFFIXES, Gray, ask_torch, judge, slices
+from brain_tumor.prediction import Gray, ask_torch, judge, slices
 from brain_tumor.thumbnails import thumbnails
-from brain_tumor.viewing import STYLE, badge, picture, verdict
+from brain_tumor.viewing import STYLE, badge, message, picture, verdict
 
 MOST_BYTES = "256mb"
+STALE = 600  # seconds after which nobody waits for an upload any more
 SLICES = 24  # taken of a volume
 METHODS = {
     "no heat map": None,
@@ -90,8 +93,8 @@ def examples(recipe: str, root: Path) -> dict[str, int]:
     return {f"{row.label}, test image {row.nth}": int(row.row) for row in chosen.itertuples()}  # type: ignore[arg-type]
 
 
-def read_upload(path: str | None, plane: str) -> Scan | None:
-    """Read an uploaded file into memory, and remove it from the disk."""
+def read_upload(path: str | None, plane: str) -> Scan | str | None:
+    """Read an uploaded file into memory, and remove it from the disk; a text says why it could not be read."""
     if not path:
         return None
     try:
@@ -100,8 +103,15 @@ def read_upload(path: str | None, plane: str) -> Scan | None:
         Path(path).unlink(missing_ok=True)
     error = next((each.error for each in found if each.error), "")
     if error or not found:
-        raise UserError(f"{Path(path).name} cannot be read: {error or 'it holds no image'}")
+        return f"{Path(path).name} cannot be read: {error or 'it holds no image'}"
     return Scan([each.gray for each in found if each.gray is not None], [Path(each.file).name for each in found])
+
+
+def sweep(folder: Path) -> None:
+    """Remove files of uploads that were cut or never read."""
+    for file in folder.rglob("*"):
+        if file.is_file() and time.time() - file.stat().st_mtime > STALE:
+            file.unlink(missing_ok=True)
 
 
 def read_example(recipe: str, name: str, root: Path) -> Scan:
@@ -150,8 +160,8 @@ def card_text(recipe: str, root: Path) -> str:
     return path.read_text(encoding="utf-8").split("\n---\n", 1)[-1]
 
 
-def build(root: Path) -> Any:
-    """The page."""
+def build(root: Path, uploads: Path) -> Any:
+    """The page; uploads go through a folder that it sweeps."""
     import gradio as gr
 
     names = recipes(root)
@@ -163,9 +173,8 @@ def build(root: Path) -> Any:
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 recipe = gr.Dropdown(names, value=first, label="Model (recipe)")
-                upload = gr.File(
-                    label="JPEG, PNG, DICOM or NIfTI", file_types=list(SUFFIXES), type="filepath", height=120
-                )
+                # Of any name: DICOM files often have no suffix, and what is in a file is looked at.
+                upload = gr.File(label="JPEG, PNG, DICOM or NIfTI", type="filepath", height=120)
                 plane = gr.Radio(["axial", "coronal", "sagittal"], value="axial", label="Plane (volumes)")
                 example = gr.Dropdown(list(examples(first, root)), value=None, label="or a test image")
                 method = gr.Dropdown(
@@ -174,7 +183,7 @@ def build(root: Path) -> Any:
                 strength = gr.Slider(0, 1, 0.6, step=0.05, label="Heat map over the image")
                 number = gr.Slider(1, 2, 1, step=1, label="Slice", visible=False)
             with gr.Column(scale=3, min_width=280):
-                shown = gr.HTML("<p>Upload an image, or choose a test image.</p>")
+                shown = gr.HTML(message(None))
             with gr.Column(scale=2, min_width=280):
                 words = gr.HTML()
                 label = gr.Label(label="Calibrated probabilities", num_top_classes=4)
@@ -190,25 +199,26 @@ def build(root: Path) -> Any:
                 gr.Dropdown(list(known), value="Grad-CAM"),
             )
 
-        def of_scan(found: Scan | None) -> tuple[Any, ...]:
-            count = len(found.images) if found else 1
+        def of_scan(found: Scan | str | None) -> tuple[Any, ...]:
+            count = len(found.images) if isinstance(found, Scan) else 1
             return found, gr.Slider(1, max(2, count), (count + 1) // 2, step=1, visible=count > 1)
 
         def uploaded(path: str | None, which: str) -> tuple[Any, ...]:
-            try:
-                return of_scan(read_upload(path, which))
-            except UserError as error:
-                raise gr.Error(str(error)) from None
+            sweep(uploads)
+            return of_scan(read_upload(path, which))
 
         def exemplified(name: str, which: str | None) -> tuple[Any, ...]:
             return of_scan(read_example(name, which, root) if which else None)
 
-        def looked(found: Scan | None, place: float, name: str, how: str, much: float) -> tuple[Any, ...]:
-            if found is None:
-                return None, "<p>Upload an image, or choose a test image.</p>", "", None
-            place = min(int(place), len(found.images)) - 1
+        def looked(found: Scan | str | None, place: float, name: str, how: str, much: float) -> tuple[Any, ...]:
+            if not isinstance(found, Scan):
+                return None, message(found), "", None
+            number = min(int(place), len(found.images)) - 1
+            try:
+                made = look(found, number, name, methods(name, root).get(how), root)
+            except Exception as error:  # of whatever was uploaded: nothing of the image before may stay on the page
+                return None, message(f"{found.names[number]} cannot be shown: {error}"), "", None
             # Pictures and heat maps stay in memory: what goes to the page goes inside it.
-            made = look(found, int(place), name, methods(name, root).get(how), root)
             return made, picture(made.image, made.heat, much, made.words), made.verdict, made.probabilities
 
         def faded(made: View | None, much: float) -> Any:
@@ -230,9 +240,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     given = parser.parse_args()
     try:
-        with tempfile.TemporaryDirectory() as uploads:  # gone when the app ends, and each file as soon as it is read
-            os.environ["GRADIO_TEMP_DIR"] = uploads
-            page = build(Path())
+        # Gone when the app ends, however it is told to, and each file as soon as it is read.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with tempfile.TemporaryDirectory() as uploads:
+            os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = uploads
+            page = build(Path(), Path(uploads))
             page.queue(max_size=32).launch(
                 server_name="127.0.0.1",
                 server_port=given.port,

@@ -4,7 +4,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def main() -> int:
         ask, about = open_model(place_of(given), given.runtime, given.int8)
         say_what_it_is(about)
         predictions = predict(files, ask, about, given.plane, given.slices)
-        failed = write(with_bar(predictions, len(files)), given.format, about)
+        failed = write(with_bar(predictions, files), given.format, about)
         if draw:
             failed += draw(files)
     except UserError as error:
@@ -52,7 +52,7 @@ def place_of(given: argparse.Namespace) -> Path:
         UserError: that export is of another model.
     """
     trained: Path = given.model
-    exported = trained.resolve().parents[1] / EXPORTS / trained.resolve().name
+    exported = trained.resolve().parent.parent / EXPORTS / trained.resolve().name
     if not (trained / "model.safetensors").exists() or given.runtime == "torch" or not exported.is_dir():
         return trained
     if given.runtime != "onnx" and not given.int8:
@@ -91,12 +91,14 @@ def say_what_it_is(about: Description) -> None:
         print("Not checked: whether images are like those of training. An exported model knows.", file=sys.stderr)
 
 
-def with_bar(predictions: Iterable[Prediction], total: int) -> Iterator[Prediction]:
+def with_bar(predictions: Iterable[Prediction], files: Sequence[Path]) -> Iterator[Prediction]:
     """Show a progress bar on standard error where there is much to do."""
+    if len(files) < 20:
+        return iter(predictions)
     from tqdm import tqdm
 
-    bar = tqdm(predictions, "predicting", unit="image", disable=total < 20)
-    return iter(bar)
+    single = not any(file.name.lower().endswith((".nii", ".nii.gz", ".dcm")) for file in files)  # an image a file
+    return iter(tqdm(predictions, "predicting", len(files) if single else None, unit="image"))
 
 
 def write(predictions: Iterable[Prediction], how: str, about: Description) -> int:
@@ -115,7 +117,7 @@ def write(predictions: Iterable[Prediction], how: str, about: Description) -> in
                 [each.file, each.predicted, *values, "; ".join(each.likely), "; ".join(each.warnings), each.error]
             )
         elif each.error:
-            print(f"{shown_name(each.file)}: not read: {each.error}")
+            print(f"{shown_name(each.file)}: not read: {shown_name(each.error)}")
         else:
             shown = "  ".join(f"{label} {p:.1%}" for label, p in each.probabilities.items())
             print(f"{shown_name(each.file)}: {each.predicted}  [{shown}]")

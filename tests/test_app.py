@@ -16,7 +16,6 @@ import pytest
 import requests
 import torch
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 from heads import head
 from PIL import Image
 from project import ROOT
@@ -27,7 +26,7 @@ from brain_tumor.calibration import Calibration
 from brain_tumor.classifier import Classifier, save
 from brain_tumor.errors import UserError
 from brain_tumor.prediction import GENERATED, Prediction
-from brain_tumor.viewing import NOT_CLINICAL, badge, picture, verdict
+from brain_tumor.viewing import NOT_CLINICAL, badge, message, picture, verdict
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +70,9 @@ def test_an_upload_is_read_and_removed_whatever_it_is(root: Path, tmp_path: Path
     Image.fromarray(head(1)).save(good)
     bad.write_bytes(b"hello")
     scan = app.read_upload(str(good), "axial")
-    assert scan is not None
+    assert isinstance(scan, app.Scan)
     assert (len(scan.images), scan.names) == (1, ["a.png"])
-    with pytest.raises(UserError, match=r"b.png cannot be read: not an image file"):
-        app.read_upload(str(bad), "axial")
+    assert str(app.read_upload(str(bad), "axial")).startswith("b.png cannot be read: not an image file")
     assert not list(tmp_path.glob("*.png"))
     view = app.look(scan, 0, "quickstart", "grad-cam", root)
     assert view.heat.shape == view.image.shape == (32, 32)
@@ -91,6 +89,7 @@ def test_what_is_shown_is_escaped_and_says_what_it_is_not() -> None:
     assert "<b>x" not in strange
     assert "<i>odd" not in strange
     assert "70% certain" in strange
+    assert "<img" not in message("cannot be read: <img src=https://example.org/x>")
     assert NOT_CLINICAL in badge(False)
     assert GENERATED in badge(True)
     assert GENERATED not in badge(False)
@@ -121,6 +120,7 @@ def served(root: Path) -> Iterator[tuple[str, Path]]:
     yield f"http://127.0.0.1:{port}", temporary
     process.terminate()
     process.wait(30)
+    assert not list(temporary.iterdir()), "nothing stays on the disk"
 
 
 def test_the_client_uploads_and_sees_what_the_page_shows(served: tuple[str, Path], tmp_path: Path) -> None:
@@ -140,9 +140,11 @@ def test_the_client_uploads_and_sees_what_the_page_shows(served: tuple[str, Path
     assert NOT_CLINICAL in note
     assert "writes it" in card_text
     (tmp_path / "bad.png").write_bytes(b"hello")
-    with pytest.raises(AppError, match=r"bad.png cannot be read: not an image file"):
-        client.predict(handle_file(tmp_path / "bad.png"), "axial", api_name="/uploaded")
-    assert not list(temporary.rglob("*.png")), "the upload is gone"
+    client.predict(handle_file(tmp_path / "bad.png"), "axial", api_name="/uploaded")
+    shown, words, label = client.predict(1, "quickstart", "Grad-CAM", 0.6, api_name="/looked")
+    assert "bad.png cannot be read: not an image file" in shown
+    assert (words, label) == ("", {}), "nothing of the image before is left"
+    assert not [file for file in temporary.rglob("*") if file.is_file() and file.stat().st_size], "uploads are gone"
 
 
 def test_the_page_connects_to_nothing_else_and_listens_on_loopback(served: tuple[str, Path]) -> None:
@@ -156,3 +158,13 @@ def test_the_page_connects_to_nothing_else_and_listens_on_loopback(served: tuple
         own = next((a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)), "127.0.0.1")
         if not str(own).startswith("127."):
             assert probe.connect_ex((str(own), port)) != 0, "other machines are not served"
+
+
+def test_what_was_cut_is_swept_and_what_is_new_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / "folder" / name).write_bytes(b"pixels")
+    long_ago = time.time() - 2 * app.STALE
+    os.utime(tmp_path / "folder/old", (long_ago, long_ago))
+    app.sweep(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["new"]

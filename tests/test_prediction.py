@@ -101,7 +101,7 @@ def test_formats_hold_the_same(folders: tuple[Path, Path], files: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("nowhere", "x.png"), "x.png does not exist"),
+        (("nowhere", "x.png"), "nowhere does not exist: train it"),
         (("nowhere", "."), "nowhere does not exist: train it"),
         ((".", "."), "is missing"),
     ],
@@ -230,3 +230,41 @@ def test_linked_folders_are_followed_once_and_several_images_in_a_file_are_said(
         frames[0].save(tmp_path / f"several.{suffix}", save_all=True, append_images=frames[1:])
         (found,) = slices(tmp_path / f"several.{suffix}")
         assert found.error == "holds 3 images: save each as a file"
+
+
+def test_one_bad_path_stops_nothing(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    image = Image.fromarray(small(range(1))[0])
+    for name in ("a.png", "1.2.840.113619.2.55.3"):
+        image.save(tmp_path / name, "PNG")
+    (tmp_path / "1.2.840.113619.2.55.4").write_bytes(bytes(128) + b"DICM\x1b[31m")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "unreadable").symlink_to("/proc/self/mem")
+    done = run(folders[1], tmp_path, tmp_path / "none.png", tmp_path / "empty", "--format", "jsonl")
+    assert done.returncode == 1
+    lines = {Path(line["file"]).name: line for line in map(json.loads, done.stdout.splitlines())}
+    assert lines["a.png"]["predicted"]
+    assert lines["none.png"]["error"] == "does not exist"
+    assert lines["empty"]["error"].startswith("holds no image")
+    assert lines["unreadable"]["error"]
+    assert "1.2.840.113619.2.55.4" in lines, "DICOM files are known by what is in them"
+    assert "1.2.840.113619.2.55.3" not in lines
+    assert "\x1b" not in run(folders[1], tmp_path).stdout
+
+
+def test_the_onnx_runtime_reports_nothing_and_leaves_nothing(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("home", "temporary")}
+    for place in places.values():
+        place.mkdir()
+    Image.fromarray(small(range(1))[0]).save(tmp_path / "a.png")
+    env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    env |= {"HOME": str(places["home"]), "TMPDIR": str(places["temporary"]), "XDG_CACHE_HOME": str(places["home"])}
+    command = [sys.executable, str(SOURCE / "predict.py"), str(folders[1]), str(tmp_path / "a.png")]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    assert not [file for place in places.values() for file in place.rglob("*")]
+
+
+def test_a_model_in_the_root_folder_is_no_traceback() -> None:
+    done = run(Path("/none-such"), Path("/none-such.png"))
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -73,12 +73,35 @@ def test_commands_that_run_elsewhere_do() -> None:
         assert words in (ROOT / file).read_text()
 
 
+def forget(project: Project) -> None:
+    """As on another machine: what Git does not have is gone."""
+    for name in (".dvc/cache", ".dvc/tmp", "data", "models", "exports", "reports"):
+        shutil.rmtree(project.root / name)
+
+
+def change(project: Project) -> None:
+    """As after an edit, on another machine."""
+    forget(project)
+    params = project.params()
+    params["recipes"]["one"]["evaluate"]["seed"] += 1
+    project.edit(params)
+
+
+# What a command needs to have something to do, and what it then says.
+BEFORE = {
+    "dvc pull": (forget, "added"),
+    "dvc repro --pull --allow-missing": (change, "Running stage 'stages/dvc.yaml:evaluate@one'"),
+}
+
+
 @pytest.mark.parametrize("command", [each for each in commands() if each not in ELSEWHERE])
 def test_the_command_runs(project: Project, command: str) -> None:
+    before, expected = BEFORE.get(command, (lambda _: None, ""))
+    before(project)
     for pattern, stand_in in STAND_INS.items():
         command = re.sub(pattern, stand_in, command)
-    project.run("bash", "-ec", command, **AUTHOR)
-    project.git("checkout", "-q", "--", ".dvc/config")  # where a remote of the team's own was named
+    assert expected in project.run("bash", "-ec", command, **AUTHOR)
+    project.git("checkout", "-q", "--", ".dvc/config", "params.yaml")  # a remote of the team's own, an edit
     if (made := project.root / "one").exists():  # what `dvc get` brought
         shutil.rmtree(made)
 

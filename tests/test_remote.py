@@ -79,6 +79,15 @@ def test_the_staleness_check_needs_no_data(first: Project, tmp_path: Path) -> No
     code = other.root / "src/brain_tumor/metrics.py"
     code.write_text(code.read_text() + "# changed\n")
     assert "evaluate@one" in other.run(*check, code=1, **NO_DATA)
+    (other.root / "params.yaml").write_text(params)
+    sheets = other.root / "src/brain_tumor/sheets.py"
+    sheets.write_text(sheets.read_text() + "CHANGED = True\n")
+    # DVC stops at the first stage whose data it would need: what has changed is said all the same.
+    assert "audit@mine: src/brain_tumor/sheets.py" in other.run(*check, code=1, **NO_DATA)
+    other.git("checkout", "-q", "--", "src")
+    for lock in other.root.rglob("dvc.lock"):
+        lock.unlink()
+    assert "stale" in other.run(*check, code=1, **NO_DATA), "what is promised was never run"
     assert objects(other) == set(), "nothing was pulled"
 
 

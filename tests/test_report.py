@@ -153,7 +153,7 @@ def test_the_page_gives_a_verdict_on_each_method() -> None:
     assert '<span class="mark no">no</span>' in html
     assert "rank correlation with an untrained model&#39;s maps: 0.700 (0.600 – 0.800, n = 30)" in html
     assert "<strong>no trust</strong>" in html
-    assert "No test image has a mask" in html
+    assert "No test image has a mask or a box" in html
 
 
 def test_the_model_card_is_valid_for_the_hub_and_says_what_matters() -> None:
@@ -253,3 +253,16 @@ def test_the_readme_has_the_picture_of_what_is_in_metrics() -> None:
     # Letters may differ by a gray level from one machine to another; a dot elsewhere is 20 pixels.
     assert (np.abs(made - there) > 64).sum() < 20, "run `make readme`"
     assert f"]({readme.PICTURE})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_text_of_a_data_set_has_no_effect_in_the_model_card() -> None:
+    about = {"title": "a\n\n<script>|x|", "url": "", "license": "![x](https://example.org/p.png)", "generated": False}
+    mine = known(results=results((6, 1, 1, 12)))
+    part = {"images": 9, "groups": 8, "classes": {"a|b": 9}}
+    metrics = {**mine.metrics, "split": {"train": part, "validation": part, "test": part}}
+    text = model_card(mine._replace(about=about, metrics=metrics, card={**mine.card, "classes": ["a|b"]}))
+    body = text.split("\n---\n", 1)[1]
+    assert r"a \<script\>\|x\|" in body
+    assert r"\!\[x\](https" in body
+    table = next(line for line in body.splitlines() if line.startswith("| part"))
+    assert table == r"| part | images | groups | a\|b |"

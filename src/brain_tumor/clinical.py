@@ -203,6 +203,7 @@ def volume_slices(image: RawImage, volumes: Volumes) -> list[RawImage]:
                 plane=volumes.plane,
                 patient=image.patient or image.path,
                 mask=encode_mask(shown) if shown is not None and shown.any() else None,
+                box="",  # of a plane that is not this one
             )
         )
     return result

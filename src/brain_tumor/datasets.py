@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
 from brain_tumor.params import Block, read
@@ -23,7 +25,7 @@ class About(Block):
     """What people should know of a data set; changes no result."""
 
     title: str
-    url: str
+    url: str = Field(pattern=r"^(https?://[^\s\"'<>()]+)?$")
     license: str
     generated: bool
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# First: it keeps the ONNX runtime from reporting its use.
+from brain_tumor.onnx_model import KEY
+
+# isort: split
 import numpy as np
 import onnx
 import torch
@@ -17,7 +21,6 @@ from torch import Tensor, nn
 
 from brain_tumor.calibration import to_probabilities
 from brain_tumor.classifier import Classifier, ModelCard
-from brain_tumor.onnx_model import KEY
 from brain_tumor.typicality import Typical
 
 for chatty in ("onnx_ir", "onnxscript", "torch.onnx"):

@@ -1,15 +1,28 @@
 """The model card in the format of the Hugging Face hub: a YAML header that the hub can read, and a text for people."""
 
+import re
+from typing import Any
+
 from huggingface_hub import EvalResult, ModelCardData
 
 from brain_tumor.report import HEADLINE, Known, best_baseline, pages
 
+# Signs with which text from a data set (labels, sites, titles) could break a table, or make a link or a picture.
+ACTIVE = re.compile(r"[\\|<>\[\]!`]")
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "ece")
+
+
+def plain(value: Any) -> Any:
+    """Text as Markdown shows it, on one line and without any effect; other values as they are."""
+    return ACTIVE.sub(r"\\\g<0>", " ".join(value.split())) if isinstance(value, str) else value
+
+
+markdown = pages.overlay(autoescape=False, finalize=plain)
 
 
 def model_card(known: Known) -> str:
     """Render the card of a recipe's model."""
-    text = pages.get_template("model_card.md").render(
+    text = markdown.get_template("model_card.md").render(
         **known.words(),
         block=known.block,
         audit=known.metrics["audit"],

@@ -1,11 +1,15 @@
 """A model that was exported to ONNX, as a device without torch uses it."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+
+# Before the runtime is imported: it would report its use to its maker, and write a number of this device to the disk.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ValidationError

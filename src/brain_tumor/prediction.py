@@ -1,6 +1,7 @@
 """From files to predictions with warnings: images, DICOM files and NIfTI volumes; a bad file never stops the rest.
 
-Neither torch nor pandas is imported here, so that a prediction by the ONNX runtime starts at once.
+Torch is not imported here, nor is pandas unless a DICOM file or a volume is read, so that a prediction by the ONNX
+runtime starts at once.
 """
 
 import os
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -37,6 +39,8 @@ MOST_BYTES = 512 * 2**20  # of one file
 AT_ONCE = 16  # files, and images
 LEAST = 0.5  # probability below which a prediction is unsure in any case
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii", ".nii.gz")
+NO_IMAGE = f"holds no image: {', '.join(SUFFIXES)} are known"
+LARGE = Lock()  # a volume may take gigabytes: one at a time
 
 
 class Prediction(NamedTuple):
@@ -113,53 +117,55 @@ def ask_torch(model: "Classifier", card: "ModelCard", device: "torch.device") ->
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and all images in the folders named, sorted; of files without a suffix those that are DICOM.
+    """The files named, and all images in the folders named, sorted; of files with no known suffix those that are DICOM.
 
-    Raises:
-        UserError: a path that does not exist, or a folder without any image.
+    A folder without any, one that cannot be read and a path that does not exist stay as they are: `slices` says so.
     """
     found: list[Path] = []
     for path in paths:
-        try:
-            if path.is_dir():
-                inside = sorted(file for file in _inside(path) if _is_image(file))
-                if not inside:
-                    raise UserError(f"{path} holds no image: {', '.join(SUFFIXES)} are known")
-                found += inside
-            elif path.exists():
-                found.append(path)
-            else:
-                raise UserError(f"{path} does not exist")
-        except OSError as error:
-            raise UserError(f"{path} cannot be looked at: {error.strerror}") from None
+        inside = sorted(file for file in _inside(path) if file.is_dir() or _is_image(file))
+        found += inside or [path]
     return found
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """All files of a folder, of linked folders too, each folder once: a link may lead back."""
-    seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    """All files of a folder, of linked folders too, each folder once: a link may lead back; and unreadable folders."""
+    seen, closed = set(), list[Path]()
+
+    def note(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for place, folders, files in os.walk(folder, onerror=note, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         yield from (Path(place) / file for file in files)
+    yield from closed
 
 
 def _is_image(file: Path) -> bool:
     if not file.is_file() or file.name.startswith("."):  # also what macOS puts beside each file
         return False
-    if file.suffix:
-        return file.name.lower().endswith(SUFFIXES)
-    with file.open("rb") as content:
-        return content.read(132)[128:] == b"DICM"
+    if file.name.lower().endswith(SUFFIXES):
+        return True
+    try:
+        with file.open("rb") as content:  # DICOM files are often named by a number with dots
+            return content.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # what it is cannot be known: it is to be named as unreadable
 
 
 def slices(path: Path, plane: str = "axial", count: int = 5) -> list[Slice]:
     """Read a file: one image, the frames of a DICOM file, or slices of a NIfTI volume."""
     name = str(path)
     try:
+        if path.is_dir():
+            readable = os.access(path, os.R_OK | os.X_OK)
+            return [Slice(name, None, NO_IMAGE if readable else "this folder may not be read")]
+        if not path.exists():
+            return [Slice(name, None, "does not exist")]
         if not path.is_file() and str(path) != "/dev/stdin":
             return [Slice(name, None, "no file")]  # a pipe would be waited for, a device read forever
         with path.open("rb") as file:
@@ -167,7 +173,8 @@ def slices(path: Path, plane: str = "axial", count: int = 5) -> list[Slice]:
         if len(content) > MOST_BYTES:
             return [Slice(name, None, f"larger than {MOST_BYTES // 2**20} MiB")]
         if content[128:132] == b"DICM" or path.name.lower().endswith((".nii", ".nii.gz")):
-            return _clinical(name, content, plane, count)
+            with LARGE:
+                return _clinical(name, content, plane, count)
         return [_frame(name, content)]
     except Exception as error:  # whatever is in a file, it is this file's error alone
         return [Slice(name, None, str(error) or type(error).__name__)]

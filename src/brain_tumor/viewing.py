@@ -60,6 +60,13 @@ def badge(generated: bool) -> str:
     return "".join(lines)
 
 
+def message(problem: str | None) -> str:
+    """What stands where the image would be: what went wrong with it, or what to do first."""
+    if problem:
+        return f'<p class="warn" role="alert">{html.escape(problem)}</p>'
+    return "<p>Upload an image, or choose a test image.</p>"
+
+
 def verdict(found: Prediction) -> str:
     """A prediction in words, with what speaks against it."""
     if found.error:
