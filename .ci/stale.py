@@ -28,15 +28,16 @@ def main() -> None:
 
 
 def changed(targets: list[str]) -> list[str]:
-    """What is not as the lock of its stage says, by stage; missing data do not count."""
+    """What is not as the lock of its stage says, by stage; what is missing here does not count."""
     known = subprocess.run(["dvc", "status", "--json", *targets], capture_output=True, text=True)
     lines = []
     for stage, reasons in json.loads(known.stdout or "{}").items():
         files: list[str] = []
         for reason in reasons:
-            # By kind (`changed deps` and the like) files with their state; or words alone, as `changed command`.
-            for kind, found in reason.items() if isinstance(reason, dict) else [(reason, {})]:
-                files += [f for f, state in found.items() if state != "deleted"] if found else [kind]
+            # `changed deps` and the like, with the state of each file; or words alone, as `changed command`.
+            for found in reason.values() if isinstance(reason, dict) else [{reason: "modified"}]:
+                # Of params.yaml the parameters, with theirs.
+                files += [f for f, state in found.items() if isinstance(state, dict) or state in ("modified", "new")]
         lines += [f"  {stage}: {', '.join(files)}"] if files else []
     return lines
 

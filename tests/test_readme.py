@@ -101,7 +101,9 @@ def test_the_command_runs(project: Project, command: str) -> None:
     for pattern, stand_in in STAND_INS.items():
         command = re.sub(pattern, stand_in, command)
     assert expected in project.run("bash", "-ec", command, **AUTHOR)
-    project.git("checkout", "-q", "--", ".dvc/config", "params.yaml")  # a remote of the team's own, an edit
+    project.git("checkout", "-q", "--", ".")  # a remote of the team's own, an edit and what came of it
+    if expected:
+        project.run("dvc", "pull")
     if (made := project.root / "one").exists():  # what `dvc get` brought
         shutil.rmtree(made)
 
