@@ -16,6 +16,8 @@ README = (ROOT / "README.md").read_text()
 ELSEWHERE = {
     "make repro": (".ci/run", "make repro"),
     "make test": (".ci/run", "make test"),
+    "dvc exp run -P -S recipes.edge.train.optimizer.lr=0.0005": ("tests/test_experiments.py", '"exp", "run", "-P"'),
+    "dvc exp apply <name>": ("tests/test_experiments.py", '"exp", "apply"'),
     "make kill": ("tests/test_kill.py", ".ci/kill.py"),
     "make app": ("tests/test_app.py", "app.py"),
     "python3 -m venv .venv && . .venv/bin/activate": ("Makefile", "-m venv .venv"),
