@@ -246,7 +246,8 @@ def test_one_bad_path_stops_nothing(folders: tuple[Path, Path], tmp_path: Path) 
     assert lines["none.png"]["error"] == "does not exist"
     assert lines["empty"]["error"].startswith("holds no image")
     assert lines["unreadable"]["error"]
-    assert "1.2.840.113619.2.55.4" in lines, "DICOM files are known by what is in them"
+    broken = lines["1.2.840.113619.2.55.4"]["error"]
+    assert broken == "a DICOM file without an image: it has no Rows and no Columns", "known by what is in it"
     assert "1.2.840.113619.2.55.3" not in lines
     assert "\x1b" not in run(folders[1], tmp_path).stdout
 

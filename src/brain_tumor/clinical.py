@@ -105,6 +105,8 @@ def _read_dicom(content: bytes) -> pydicom.Dataset:
     if DEFLATED in content[:2048]:  # it would be unpacked whole before anything can be checked
         raise ValueError("a deflated DICOM file, which this project does not read")
     data = pydicom.dcmread(io.BytesIO(content))
+    if missing := [tag for tag in ("Rows", "Columns") if tag not in data]:
+        raise ValueError(f"a DICOM file without an image: it has no {' and no '.join(missing)}")
     size = int(data.Rows) * int(data.Columns) * int(data.get("NumberOfFrames", 1) or 1)
     if size > MAX_VALUES:
         raise ValueError(f"{size:,} pixels, more than {MAX_VALUES:,}")
