@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="in all (default: %(default)s)")
     parser.add_argument("--every", type=float, default=30, help="mean seconds between two (default: %(default)s)")
+    parser.add_argument("--each", type=int, default=10, help="most of one run, which then ends (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     parser.add_argument("--repository", default=".", help="whose last commit is run (default: this one)")
     parser.add_argument("targets", nargs="*", help="of `dvc repro` (default: the quickstart)")
@@ -119,7 +120,7 @@ def main() -> None:
             rounds += 1
             cut = Clone(given.repository, Path(place, f"cut-{rounds}"), given.targets)
             hits: list[str] = []
-            while kills < given.kills:
+            while kills < given.kills and len(hits) < given.each:
                 kind, after = moments.choice(KINDS), moments.expovariate(1 / given.every)
                 stage = cut.kill(after, kind)
                 if stage is None:
