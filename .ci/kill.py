@@ -66,6 +66,7 @@ class Clone:
         until = time.monotonic() + PATIENCE
         while _lives(process):
             if time.monotonic() > until:
+                os.killpg(process.pid, signal.SIGKILL)
                 sys.exit(f"{PATIENCE} s after {kind.name} it still runs:\n{self.log.read_text()}")
             time.sleep(0.05)
         if process.returncode == 0:
@@ -108,6 +109,8 @@ def main() -> None:
     parser.add_argument("--repository", default=".", help="whose last commit is run (default: this one)")
     parser.add_argument("targets", nargs="*", help="of `dvc repro` (default: the quickstart)")
     given = parser.parse_args()
+    # A shell that starts this in the background has Ctrl-C ignored, and what is started here would ignore it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     moments = random.Random(given.seed)
     bar = tqdm(total=given.kills, desc="kills", unit="kill", disable=None)
     with tempfile.TemporaryDirectory() as place, bar:
