@@ -5,7 +5,7 @@ python benchmarks/bench_explain.py            methods and passes in turns, in on
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import pandas as pd
@@ -35,13 +35,14 @@ def main() -> None:
     """Measure all methods on all models, and write a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=list(MODELS))
+    parser.add_argument("--methods", nargs="*", default=get_args(Method), help="default: all that the network has")
     given = parser.parse_args()
     device = runtime.start()
-    lines = [line for model in given.models for line in _of_model(model, device)]
+    lines = [line for model in given.models for line in _of_model(model, given.methods, device)]
     save(pd.DataFrame(lines), "explain", "torch", "timm", "captum")
 
 
-def _of_model(architecture: str, device: torch.device) -> list[dict[str, object]]:
+def _of_model(architecture: str, methods: Sequence[Method], device: torch.device) -> list[dict[str, object]]:
     model = classifier(architecture).to(device).to(memory_format=torch.channels_last).eval()
     images = torch.randint(0, 255, (2 * BATCH, SIDE, SIDE), dtype=torch.uint8)
     targets = torch.arange(2 * BATCH) % len(CLASSES)
@@ -61,7 +62,7 @@ def _of_model(architecture: str, device: torch.device) -> list[dict[str, object]
         "forward": (forward, len(images)),
         "backward": (backward, len(images)),
     }
-    for method in get_args(Method):
+    for method in methods:
         count = NEEDS[method][2]
 
         def run(method: Method = method, count: int = count) -> None:
@@ -81,7 +82,7 @@ def _of_model(architecture: str, device: torch.device) -> list[dict[str, object]
                 torch.cuda.synchronize(device)
             best[name] = max(best.get(name, 0.0), count / (time.perf_counter() - started))
     lines: list[dict[str, object]] = []
-    for method in get_args(Method):
+    for method in methods:
         if method in best:
             kind, passes, _, least = NEEDS[method]
             share = best[method] * passes / best[kind]
