@@ -23,7 +23,7 @@ unlocked: .venv/complete
 	  echo "Removing .dvc/tmp/rwlock, which a killed run left unreadable."; rm .dvc/tmp/rwlock; fi
 
 test: .venv/complete
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m pytest -n auto --dist loadscope
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 lint: .venv/complete
 	ruff check

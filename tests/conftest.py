@@ -12,6 +12,15 @@ from project import Project, one_recipe
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("project")
 
+# Modules that take a minute or more, the longest first: one that starts last would keep one worker while others idle.
+LONG = ("hub_recipes", "studies", "pipeline", "remote", "experiments", "readme", "training")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long modules."""
+    order = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:

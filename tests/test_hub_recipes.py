@@ -68,7 +68,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, hub_files: dict[tuple[str,
         recipe = params["recipes"][name]
         recipe["enhance"]["operations"][-1]["size"] = 64
         recipe["train"] |= {"epochs": 2, "batch_size": 8}
-        recipe["evaluate"]["rounds"] = 100
+        recipe["evaluate"] |= {"rounds": 100, "robustness": [{"kind": "left-right"}]}
+        recipe["explain"] |= {"cases": 1, "checked": 2, "rounds": 100}
     project.edit(params)
     with KaggleServer(archives) as kaggle, HubServer(hub_files) as hub:
         reports = [f"stages/dvc.yaml:report@{name}" for name in RECIPES]
