@@ -6,9 +6,9 @@ MOST ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro unlocked test lint app stale bench fuzz kill lock readme repository
+.PHONY: repro mended test lint app stale bench fuzz kill lock readme repository
 
-repro: repository .venv/complete unlocked
+repro: repository .venv/complete mended
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
 	@echo
 	@echo "Open $(CURDIR)/reports/$(if $(RECIPE),$(RECIPE)/report.html,index.html)"
@@ -17,10 +17,9 @@ repository:
 	@git rev-parse --git-dir >/dev/null 2>&1 || \
 	  { echo "This folder is no Git repository, and DVC needs one: run 'git init' here first."; exit 1; }
 
-# DVC does not write this file at once: one that a kill left torn stops every later run.
-unlocked: .venv/complete
-	@if [ -e .dvc/tmp/rwlock ] && ! python -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1; then \
-	  echo "Removing .dvc/tmp/rwlock, which a killed run left unreadable."; rm .dvc/tmp/rwlock; fi
+# What DVC leaves torn when it is killed while it writes would stop every later run.
+mended: .venv/complete
+	@python .ci/mend.py
 
 test: .venv/complete
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m pytest -n auto --dist loadscope --no-loadscope-reorder

@@ -1,7 +1,8 @@
 """Kill `dvc repro` at random moments, run it again until it ends, and compare every hash with an undisturbed run.
 
-Kills come like radioactive decays, so that every moment of a run is equally likely to be hit, whichever stage is
-running; half of them are SIGINT (what Ctrl-C sends), half SIGKILL, to the whole process group.
+The first kill of a run comes at any moment of it, those that follow like radioactive decays, whichever stage is
+running; half of them are SIGINT (what Ctrl-C sends), half SIGKILL, to the whole process group. Before each run `mend.py`
+looks at what DVC itself may have left torn, as `make repro` does; what it mends is reported.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 KINDS = (signal.SIGINT, signal.SIGKILL)
 PATIENCE = 120  # seconds that an interrupted run may take to end
+MEND = Path(__file__).with_name("mend.py")
 DVC = [sys.executable, "-m", "dvc"]
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 ENVIRON = os.environ | {"PATH": PATH, "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
@@ -29,10 +31,14 @@ class Clone:
     def __init__(self, repository: str, folder: Path, targets: list[str]) -> None:
         subprocess.run(["git", "clone", "-q", repository, str(folder)], check=True)
         self.folder, self.targets, self.log = folder, targets, folder.with_suffix(".log")
-        self.torn = 0  # times that DVC was killed while it wrote its own rwlock
+        self.mended: list[str] = []  # files that DVC was killed while it wrote
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Run in a process group of its own."""
+        """Mend what the last kill tore, as `make repro` does, and run in a process group of its own."""
+        words = [sys.executable, str(MEND)]
+        self.mended += subprocess.run(
+            words, cwd=self.folder, env=ENVIRON, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 [*DVC, "repro", *self.targets], cwd=self.folder, env=ENVIRON, stdout=log, stderr=log, process_group=0
@@ -40,26 +46,19 @@ class Clone:
 
     def finish(self) -> None:
         """Run to the end."""
-        while self.start().wait():
-            self.mend()
+        if self.start().wait():
+            self.fail()
 
-    def mend(self) -> None:
-        """Do what DVC asks for, and README.md and `make repro` with it, where a kill fell into the write of its rwlock.
-
-        Exit if a run failed of anything else.
-        """
-        if "Unable to read RWLock-file" not in self.log.read_text(errors="replace"):
-            sys.exit(f"a run that nobody killed failed:\n{self.log.read_text(errors='replace')}")
-        (self.folder / ".dvc/tmp/rwlock").unlink()
-        self.torn += 1
+    def fail(self) -> None:
+        """Exit with what a run said that should not have failed."""
+        sys.exit(f"a run that nobody killed failed:\n{self.log.read_text(errors='replace')}")
 
     def kill(self, after: float, kind: signal.Signals) -> str | None:
         """Run, and kill after so many seconds; return the stage that was hit, or None if all had ended before."""
         process = self.start()
         try:
             if process.wait(after):
-                self.mend()
-                return self.kill(after, kind)
+                self.fail()
             return None
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, kind)
@@ -117,14 +116,17 @@ def main() -> None:
         whole = Clone(given.repository, Path(place, "undisturbed"), given.targets)
         started = time.monotonic()
         whole.finish()
-        print(f"undisturbed: {time.monotonic() - started:.0f} s", flush=True)
-        rounds, kills, torn = 0, 0, 0
+        whole_s = time.monotonic() - started
+        print(f"undisturbed: {whole_s:.0f} s", flush=True)
+        rounds, kills = 0, 0
         while kills < given.kills:
             rounds += 1
             cut = Clone(given.repository, Path(place, f"cut-{rounds}"), given.targets)
             hits: list[str] = []
             while kills < given.kills and len(hits) < given.each:
-                kind, after = moments.choice(KINDS), moments.expovariate(1 / given.every)
+                # The first at any moment of the whole run, so that late stages have their share.
+                after = moments.expovariate(1 / given.every) if hits else moments.uniform(0, whole_s)
+                kind = moments.choice(KINDS)
                 stage = cut.kill(after, kind)
                 if stage is None:
                     break
@@ -132,13 +134,10 @@ def main() -> None:
                 kills += 1
                 bar.update()
             cut.finish()
-            torn += cut.torn
-            print(f"run {rounds}: " + ("; ".join(hits) or "not hit"), flush=True)
+            print(f"run {rounds}: " + ("; ".join(hits + cut.mended) or "not hit"), flush=True)
             if cut.locks() != whole.locks():
                 sys.exit(f"run {rounds} did not end in the hashes of the undisturbed one")
             cut.check()
-    if torn:
-        print(f"{torn} times DVC was killed while it wrote .dvc/tmp/rwlock, which had to be removed")
     print(f"{kills} kills in {rounds} runs: every hash is that of the undisturbed run")
 
 
