@@ -1,8 +1,8 @@
 """Kill `dvc repro` at random moments, run it again until it ends, and compare every hash with an undisturbed run.
 
 The first kill of a run comes at any moment of it, those that follow like radioactive decays, whichever stage is
-running; half of them are SIGINT (what Ctrl-C sends), half SIGKILL, to the whole process group. Before each run `mend.py`
-looks at what DVC itself may have left torn, as `make repro` does; what it mends is reported.
+running; half of them are SIGINT (what Ctrl-C sends), half SIGKILL, to the whole process group. Before each run
+`mend.py` looks at what DVC itself may have left torn, as `make repro` does; what it mends is reported.
 """
 
 import argparse
