@@ -44,7 +44,7 @@ def whole(text: str, known: str) -> bool:
 def _complete(stage: Any) -> bool:
     """Whether an entry has a command, and a path and a hash for each file."""
     files = [*stage.get("deps", []), *stage.get("outs", [])]
-    return bool(stage.get("cmd")) and all(file.get("path") and (file.get("md5") or file.get("hash")) for file in files)
+    return bool(stage.get("cmd")) and all(file.get("path") and file.get("md5") for file in files)
 
 
 def git(*words: str) -> str:

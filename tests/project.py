@@ -97,7 +97,7 @@ def one_recipe(root: Path, files: dict[str, bytes]) -> Project:
     """A project with one small recipe, `one`, and nothing else in its params.yaml and dvc.yaml.
 
     Args:
-        files: crosses/… and disks/…, as test_pipeline.shapes makes them.
+        files: crosses/… and disks/…, as heads.shapes makes them.
     """
     project = Project(root)
     project.add_data("mine", files)
