@@ -8,12 +8,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from voluptuous import Invalid
 
 RWLOCK = Path(".dvc/tmp/rwlock")
+HASHES = ("md5", "etag", "checksum")  # of files here, of files on servers
 
 
 def main() -> None:
@@ -23,28 +25,27 @@ def main() -> None:
     except ValueError:
         RWLOCK.unlink()
         print(f"Removing {RWLOCK}, which a killed run left unreadable.")
-    for path in git("ls-files", "-z", "--", "dvc.lock", "*/dvc.lock").split("\0"):
-        # What was taken out on purpose is out of Git's index as well, once it is added there.
-        if path and Path(path).exists() and not whole(Path(path).read_text(), git("show", f":{path}")):
-            git("checkout", "--", path)
-            print(f"Taking {path} from Git: a killed run left it unreadable or without its last entries.")
+    for name in filter(None, git("ls-files", "-z", "--", "dvc.lock", "*/dvc.lock").split("\0")):
+        if not Path(name).exists():
+            continue
+        # A letter that was cut in two is no reason to stop. What was taken out on purpose is out of Git's index as
+        # well, once it is added there.
+        if not whole(Path(name).read_text("utf-8", "replace"), git("show", f":{name}")):
+            git("checkout", "--", name)
+            print(f"Taking {name} from Git: a killed run left it unreadable or without its last entries.")
 
 
 def whole(text: str, known: str) -> bool:
-    """Whether a lock file can be read and has every stage that the known one has."""
+    """Whether DVC can read a lock file, and it has every stage that the known one has, with a hash for each file."""
     if not text.endswith("\n"):
         return False
     try:
-        stages, expected = ((YAML(typ="safe").load(each) or {}).get("stages", {}) for each in (text, known))
-        return set(expected) <= set(stages) and all(map(_complete, stages.values()))
-    except (YAMLError, AttributeError):
+        found, expected = (COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(each)) for each in (text, known))
+    except (YAMLError, Invalid):
         return False
-
-
-def _complete(stage: Any) -> bool:
-    """Whether an entry has a command, and a path and a hash for each file."""
-    files = [*stage.get("deps", []), *stage.get("outs", [])]
-    return bool(stage.get("cmd")) and all(file.get("path") and file.get("md5") for file in files)
+    stages = found.get("stages", {})
+    files = [file for stage in stages.values() for file in (*stage.get("deps", []), *stage.get("outs", []))]
+    return set(expected.get("stages", {})) <= set(stages) and all(any(map(file.get, HASHES)) for file in files)
 
 
 def git(*words: str) -> str:

@@ -122,6 +122,7 @@ def test_a_file_that_a_kill_left_torn_does_not_stop_make(project: Project) -> No
         whole.rindex("md5: ") + 12,
         whole.rindex("    md5: "),
         whole.rindex("      md5: "),
+        whole.rindex("    outs:\n") + len("    outs:\n"),
     ]
     for end in ends:
         lock.write_text(whole[:end])
