@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,16 +107,20 @@ def one_recipe(root: Path, files: dict[str, bytes]) -> Project:
     params["datasets"] = {
         "mine": {
             "source": {"kind": "archive", "file": "mine.zip", "layout": layout},
-            "expect": {"counts": {}, "fingerprint": ""},
+            "expect": {"counts": dict(Counter(name.split("s/")[0] for name in files)), "fingerprint": ""},
             "about": {"title": "Shapes", "url": "", "license": "none", "generated": True},
         }
     }
     params["backbones"] = {"none": {"architecture": "test_efficientnet", "weights": {"kind": "none"}}}
     recipe = json.loads(json.dumps(params["recipes"]["quickstart"]))
     recipe |= {"dataset": "mine", "backbone": "none", "classes": ["cross", "disk"]}
-    recipe["enhance"]["operations"] = [{"op": "resize", "size": 32, "mode": "pad"}]
+    recipe["enhance"]["operations"] = [
+        {"op": "denoise", "method": "median", "size": 3},
+        {"op": "clahe", "clip": 1.0, "tiles": 2},
+        {"op": "resize", "size": 32, "mode": "pad"},
+    ]
     recipe["train"] |= {"epochs": 1, "batch_size": 8}
-    recipe["evaluate"] = {"rounds": 100, "seed": 0, "robustness": [{"kind": "left-right"}]}
+    recipe["evaluate"] = {"rounds": 100, "seed": 0, "robustness": [{"kind": "left-right"}], "also": ["train"]}
     recipe["explain"] |= {"checked": 2, "rounds": 100}
     params["recipes"] = {"one": recipe}
     project.edit(params)
