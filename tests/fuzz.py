@@ -17,12 +17,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+from figshare_service import SLICES, zipped
 from heads import head, png
 from PIL import Image
-from test_figshare import SLICES, zipped
+from roboflow_service import annotations
 from test_own import RAMP, body, dicom, nifti
 from test_regions import CONTENT, DISK, SQUARE, via
-from test_roboflow import annotations
 from tqdm import tqdm
 
 from brain_tumor.archive import RawImage

@@ -17,9 +17,9 @@ import requests
 import torch
 from gradio_client import Client, handle_file
 from heads import head
+from nets import card
 from PIL import Image
 from project import ROOT
-from test_training import card
 
 import app
 from brain_tumor.calibration import Calibration

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_training import card
+from nets import card
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import torch
 from heads import small
+from nets import card
 from PIL import Image
-from test_training import card
 
 from brain_tumor import exporting, typicality
 from brain_tumor.calibration import Calibration, to_probabilities

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 from heads import head, small
+from nets import card
 from PIL import Image
-from test_training import card
 
 from brain_tumor import exporting, typicality
 from brain_tumor.calibration import Calibration

@@ -1,143 +1,33 @@
-"""Roboflow's interface on a loopback server, and exports as nobody should make them."""
+"""Roboflow's interface, asked on a loopback server."""
 
-import io
-import json
 import logging
 import random
-import stat
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from servers import SIGNATURE, Handler, Server, run_clean
+from roboflow_service import (
+    ASKED,
+    EXPORT,
+    FOLDERS,
+    FOUND,
+    NAME,
+    SECRET,
+    SETTINGS,
+    SOURCE,
+    RoboflowServer,
+    content_of,
+    make_zip,
+    members,
+    summary,
+)
+from servers import SIGNATURE, Server, run_clean
 
-from brain_tumor import archive, params
 from brain_tumor.archive import RawImage
 from brain_tumor.errors import UserError
 from brain_tumor.sources import roboflow
-from brain_tumor.sources.roboflow import Source, coco
-from brain_tumor.sources.roboflow.coco import ANNOTATIONS, Box, as_text, main_category
-
-SECRET = "rf_planted0secret"
-SETTINGS: dict[str, Any] = {
-    "kind": "roboflow",
-    "workspace": "someone",
-    "project": "brain-tumors",
-    "version": 3,
-    "labels": {"label0": "glioma", "label1": "meningioma"},
-    "background": "notumor",
-}
-SOURCE = Source.model_validate(SETTINGS)
-NAME = "someone-brain-tumors-v3.zip"
-ASKED = "/someone/brain-tumors/3/coco"
-CATEGORIES = ["tumors", "label0", "label1", "label2"]
-
-Boxes = Sequence[tuple[int, Sequence[Any]]]  # category and numbers
-
-
-def annotations(images: Mapping[str, Boxes]) -> dict[str, Any]:
-    """COCO as Roboflow writes it; images are numbered in their order, categories as in CATEGORIES."""
-    return {
-        "info": {"contributor": "someone"},
-        "categories": [{"id": i, "name": name, "supercategory": "tumors"} for i, name in enumerate(CATEGORIES)],
-        "images": [{"id": i, "file_name": name, "height": 640, "width": 640} for i, name in enumerate(images)],
-        "annotations": [
-            {"id": 0, "image_id": i, "category_id": category, "bbox": list(box), "iscrowd": 0}
-            for i, boxes in enumerate(images.values())
-            for category, box in boxes
-        ],
-    }
-
-
-def content_of(name: str) -> bytes:
-    return random.Random(name).randbytes(3000)
-
-
-def make_zip(members: Mapping[str, bytes], *more: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as target:
-        for name, content in (*members.items(), *more):
-            target.writestr(name, content)
-    return buffer.getvalue()
-
-
-def members(folders: Mapping[str, Mapping[str, Boxes]]) -> dict[str, bytes]:
-    """The members of an export."""
-    result = {"README.roboflow.txt": b"hello"}
-    for folder, images in folders.items():
-        result[f"{folder}/{ANNOTATIONS}"] = json.dumps(annotations(images)).encode()
-        result |= {f"{folder}/{name}": content_of(name) for name in images}
-    return result
-
-
-FOLDERS: dict[str, dict[str, Boxes]] = {
-    "train": {
-        "b.jpg": [],
-        # 100 of label0, 60 + 60 of label1, and more than both of label2, which has no label here.
-        "a.jpg": [(2, [30, 5, 6, 10]), (1, [0.4, 0.6, 10, 10]), (2, [3, 50, 6, 10]), (3, [0, 0, 600, 600])],
-    },
-    "valid": {"c.jpg": [(3, [1, 2, 3, 4])]},
-    "test": {"d.jpg": [(1, [1, 2, 3, 4])]},
-}
-EXPORT = make_zip(members(FOLDERS))
-FOUND = [
-    ("test/d.jpg", "glioma", "test", "1 2 3 4"),
-    ("train/a.jpg", "meningioma", "train", "0 1 10 10;3 50 6 10;30 5 6 10"),
-    ("train/b.jpg", "notumor", "train", ""),
-]
-
-
-class RoboflowServer(Server):
-    """The export endpoint for one version, and storage on another host name.
-
-    Args:
-        export: what storage sends.
-        progress: said in the first answers, one each, before the link.
-        answers: sent instead of the link, whatever they are.
-    """
-
-    def __init__(
-        self,
-        export: bytes = EXPORT,
-        *,
-        progress: Sequence[float] = (),
-        answers: Any = None,
-        failures: Sequence[int] = (),
-        cut: int | None = None,
-    ) -> None:
-        super().__init__(failures=failures, cut=cut)
-        self.export, self.progress, self.answers = export, list(progress), answers
-        self.expired = False
-
-    def answer(self, request: Handler, path: str, query: str, body: bytes) -> None:
-        """Check the key, then say how far the export is, or where; or serve it there, to whom the key is not sent."""
-        bearer = request.headers.get("Authorization")
-        if path.startswith("/storage/"):
-            if self.expired or bearer or SECRET in query or SIGNATURE not in query:
-                request.reply(403)
-            else:
-                request.reply_file(self.export)
-        elif self.failures:
-            request.reply_json(self.failures.pop(0), {"error": SECRET})
-        elif bearer != f"Bearer {SECRET}":
-            request.reply_json(401, {"error": "no key"})
-        elif path != ASKED:
-            request.reply_json(404, {"error": "not found"})
-        elif self.progress:
-            request.reply_json(202, {"progress": self.progress.pop(0)})
-        else:
-            link = f"{self.storage}/export.zip?X-Goog-Signature={SIGNATURE}"
-            request.reply_json(200, {"export": {"link": link}} if self.answers is None else self.answers)
-
-    @property
-    def downloads(self) -> list[str]:
-        """The Range of each request to storage."""
-        return [seen.range for seen in self.seen if seen.path.startswith("/storage/")]
 
 
 @pytest.fixture(autouse=True)
@@ -181,18 +71,6 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     return loaded
 
 
-def summary(images: Sequence[RawImage]) -> list[tuple[str, str, str, str]]:
-    return [(image.path, image.label, image.split, image.box) for image in images]
-
-
-def read(tmp_path: Path, content: bytes, **changes: Any) -> list[RawImage]:
-    """Read an export from a file."""
-    path = tmp_path / NAME
-    path.write_bytes(content)
-    settings = SOURCE.model_copy(update=changes)
-    return list(coco.read(path, settings.splits, settings.labels, settings.background))
-
-
 def test_export_is_awaited_downloaded_once_and_read(
     load: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -227,13 +105,6 @@ archive.write(Path("out.zip"), images(Source.model_validate({SETTINGS!r}), Path(
     assert "could not be reached, or broke off" in result.stderr
     assert SECRET not in result.stdout + result.stderr
     assert SIGNATURE not in result.stdout + result.stderr
-
-
-def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
-    shuffled = make_zip(dict(reversed(members(FOLDERS).items())))
-    for name, content in (("first", EXPORT), ("second", shuffled)):
-        archive.write(tmp_path / name, iter(read(tmp_path, content)))
-    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 def test_key_is_sent_to_the_service_in_a_header_and_to_nobody_else(
@@ -354,200 +225,3 @@ def test_folder_that_cannot_be_written(load: Load, tmp_path: Path) -> None:
     (tmp_path / "scratch").write_text("in the way")
     with RoboflowServer() as server, pytest.raises(UserError, match="cannot be written"):
         load(server)
-
-
-def test_background_may_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert summary(read(tmp_path, EXPORT, background="")) == FOUND[:2]
-    assert "images without boxes, left out: 1" in caplog.text
-
-
-def test_splits_say_which_folders_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    found = read(tmp_path, EXPORT, splits={"test": "", "extra": "test"})
-    assert summary(found) == [("test/d.jpg", "glioma", "", "1 2 3 4")]
-    assert "has no folder extra" in caplog.text
-
-
-def test_files_that_are_not_listed_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    extra = {"train/z.jpg": b"z", f"train/{ANNOTATIONS}.bak": b"z", "train/deep/y.jpg": b"y"}
-    assert summary(read(tmp_path, make_zip(members(FOLDERS) | extra))) == FOUND
-    assert "lists, left out: 2" in caplog.text
-
-
-BOX = st.builds(
-    Box, st.sampled_from(["a", "b", "c"]), *[st.floats(0, coco.LONGEST) | st.integers(0, 30).map(float)] * 4
-)
-
-
-@given(st.lists(BOX, min_size=1, max_size=8), st.randoms(use_true_random=False))
-def test_the_largest_total_area_wins_whatever_the_order(boxes: list[Box], chance: random.Random) -> None:
-    shuffled = chance.sample(boxes, len(boxes))
-    winner = main_category(boxes)
-    assert winner == main_category(shuffled)
-    assert as_text(boxes) == as_text(shuffled)
-    areas = {name: sum(box.width * box.height for box in boxes if box.category == name) for name in "abc"}
-    assert areas[winner] == pytest.approx(max(areas.values()))
-    for text in as_text(boxes).split(";"):
-        left, top, width, height = map(int, text.split(" "))
-        assert left >= 0 <= top
-        assert width >= 1 <= height
-
-
-def test_equal_areas_go_to_the_first_name() -> None:
-    assert main_category([Box("b", 0, 0, 6, 2), Box("a", 5, 5, 3, 2), Box("a", 0, 0, 2, 3)]) == "a"
-
-
-def alter(place: str, value: Any) -> bytes:
-    """The export with one value of train's JSON file changed; `place` is its keys, joined by dots."""
-    content = annotations(FOLDERS["train"])
-    *keys, last = [int(key) if key.isdigit() else key for key in place.split(".")]
-    part: Any = content
-    for key in keys:
-        part = part[key]
-    if value is None:
-        del part[last]
-    else:
-        part[last] = value
-    return make_zip(members(FOLDERS) | {f"train/{ANNOTATIONS}": json.dumps(content).encode()})
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "words"),
-    [
-        *((f"annotations.1.bbox.{i}", -1, "greater than or equal to 0") for i in range(4)),
-        ("annotations.1.bbox.0", float("nan"), "finite number"),
-        ("annotations.1.bbox.2", float("inf"), "finite number"),
-        ("annotations.1.bbox.2", 1e6, "less than or equal to 100000"),
-        ("annotations.1.bbox.2", 10**400, "finite number"),
-        ("annotations.1.bbox.2", "10", "valid number"),
-        ("annotations.1.bbox.2", True, "valid number"),
-        ("annotations.1.bbox", [1, 2, 3], "annotations.1.bbox.3: Field required"),
-        ("annotations.1.bbox", {}, "valid array"),
-        ("annotations.1.bbox", None, "Field required"),
-        ("annotations.1.image_id", 99, "unknown image, 99"),
-        ("annotations.1.image_id", "1", "valid integer"),
-        ("annotations.1.category_id", 99, "unknown category, 99"),
-        ("annotations.1.category_id", None, "Field required"),
-        ("annotations", None, "annotations: Field required"),
-        ("images", {}, "images: Input should be a valid array"),
-        ("categories", None, "categories: Field required"),
-        ("categories.1.id", 2, "lists category '2' 2 times"),
-        ("categories.1.name", 5, "valid string"),
-        ("images.0.id", 1, "lists image '1' 2 times"),
-        ("images.0.id", 0.5, "valid integer"),
-        ("images.0.file_name", "a.jpg", "lists file 'a.jpg' 2 times"),
-        *(
-            ("images.0.file_name", name, "no name of an image file: refused")
-            for name in ("", ".", "..", "../b.jpg", "/b.jpg", "x/b.jpg", "..\\b.jpg", "b\0.jpg", ANNOTATIONS)
-        ),
-    ],
-)
-def test_broken_annotations_are_named(tmp_path: Path, place: str, value: Any, words: str) -> None:
-    with pytest.raises(UserError, match=rf"{NAME}: train/{ANNOTATIONS}.*{words}"):
-        read(tmp_path, alter(place, value))
-
-
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 10**5, b'{"images": "\\ud800"}'])
-def test_broken_json_is_named(tmp_path: Path, text: bytes) -> None:
-    with pytest.raises(UserError, match=f"{NAME}: train/{ANNOTATIONS} is not COCO"):
-        read(tmp_path, make_zip(members(FOLDERS) | {f"train/{ANNOTATIONS}": text}))
-
-
-def test_listed_image_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"{NAME}: train/gone.jpg is listed, but not in the archive"):
-        read(tmp_path, alter("images.0.file_name", "gone.jpg"))
-
-
-@pytest.mark.parametrize("name", ["train/a.jpg", f"train/{ANNOTATIONS}"])
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_the_same_file_twice(tmp_path: Path, name: str) -> None:
-    content = make_zip(members(FOLDERS), (name, members(FOLDERS)[name]))
-    with pytest.raises(UserError, match=f"{NAME}: {name} is there twice"):
-        read(tmp_path, content)
-
-
-def test_folder_without_annotations(tmp_path: Path) -> None:
-    content = members(FOLDERS)
-    del content[f"valid/{ANNOTATIONS}"]
-    with pytest.raises(UserError, match=f"{NAME}: valid holds c.jpg, but no {ANNOTATIONS}"):
-        read(tmp_path, make_zip(content))
-    with pytest.raises(UserError, match=f"{NAME} holds no {ANNOTATIONS} in a folder"):
-        read(tmp_path, make_zip({"train/a.jpg": b"x"}))
-
-
-def test_label_of_an_unknown_category(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"{NAME} has no category 'lable0'.*'label0', 'label1'"):
-        read(tmp_path, EXPORT, labels={"lable0": "glioma"})
-
-
-def test_nothing_that_gets_a_label(tmp_path: Path) -> None:
-    content = make_zip(members({"test": {"d.jpg": []}}))
-    with pytest.raises(UserError, match=f"{NAME} holds no image that gets a label"):
-        read(tmp_path, content, background="")
-
-
-def link() -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo("train/link.jpg")
-    member.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return member
-
-
-def bomb() -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo("train/bomb.jpg")
-    member.compress_type = zipfile.ZIP_BZIP2
-    return member
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"no zip at all", "cannot be read as a zip archive"),
-        (EXPORT[:-30], "cannot be read as a zip archive"),
-        (EXPORT.replace(content_of("a.jpg")[:9], b"wrongggg."), "train/a.jpg is damaged"),
-        (EXPORT.replace(b'"contributor"', b'"contributer"', 1), f"train/{ANNOTATIONS} is damaged"),
-        (make_zip({}, ("../a.jpg", b"")), r"'\.\./a.jpg' points outside"),
-        (make_zip({}, ("/train/a.jpg", b"")), "'/train/a.jpg' points outside"),
-        (make_zip({}, (link(), b"/etc/passwd")), "'train/link.jpg' is a link"),
-        (make_zip({}, (bomb(), bytes(2**24))), "'train/bomb.jpg' is compressed over 1000-fold"),
-    ],
-)
-def test_unsafe_and_damaged_archives_are_refused(tmp_path: Path, content: bytes, words: str) -> None:
-    with pytest.raises(UserError, match=f"{NAME}.*{words}"):
-        read(tmp_path, content)
-
-
-@given(data=st.data())
-def test_mutated_exports_are_read_or_refused(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    content = bytearray(EXPORT)
-    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
-        content[place] = data.draw(st.integers(0, 255))
-    try:
-        found = read(tmp_path_factory.mktemp("export"), bytes(content))
-    except UserError:
-        return
-    assert all(image.label in ("glioma", "meningioma", "notumor") for image in found)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"workspace": "../up"},
-        {"project": "a/b"},
-        {"project": ""},
-        {"version": 0},
-        {"version": "3"},
-        {"labels": {}},
-        {"labels": {"label0": ""}},
-        {"splits": {"train": "validation"}},
-        {"splits": {"a/b": "train"}},
-        {"splits": {}},
-        {"background": None},
-        {"extra": 1},
-    ],
-)
-def test_impossible_parameters_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text(json.dumps({"source": SETTINGS}))  # JSON is YAML
-    assert params.read(file, "source", Source) == SOURCE
-    file.write_text(json.dumps({"source": SETTINGS | change}))
-    with pytest.raises(UserError, match=next(iter(change))):
-        params.read(file, "source", Source)

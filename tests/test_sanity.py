@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from nets import card
 from scipy.stats import spearmanr
-from test_training import card
 
 from brain_tumor.classifier import Classifier
 from brain_tumor.metadata import Column

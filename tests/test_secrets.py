@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from heads import head, png
 from project import Project
+from roboflow_service import RoboflowServer, make_zip, members
 from safetensors.numpy import save
 from servers import SIGNATURE, HubServer, KaggleServer
 from test_kaggle import HANDLE
-from test_roboflow import RoboflowServer, make_zip, members
 
 SECRETS = {
     "KAGGLE_API_TOKEN": "KGAT_planted0secret",

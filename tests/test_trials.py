@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_training import card
+from nets import card
 
 from brain_tumor import localization, sanity, trials
 from brain_tumor.attribution import Method
