@@ -23,7 +23,9 @@ def main() -> None:
     stale = [line for line in output.splitlines() if line.startswith(("Running stage", "ERROR"))]
     if done.returncode or stale:
         lines = [*(stale or [output]), *changed(targets)]
-        sys.exit("\n".join(["stale, run `dvc repro` and commit the locks:", *lines]))
+        # After a `git pull`, what was made of another commit lies here until DVC is told.
+        what = "stale, run `dvc repro` and commit the locks (`dvc checkout`, if results of another commit lie here):"
+        sys.exit("\n".join([what, *lines]))
     print(f"{len(targets)} stages are up to date")
 
 
