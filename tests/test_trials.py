@@ -16,6 +16,7 @@ from brain_tumor.trials import Subject
 
 SIDE = 48
 CPU = torch.device("cpu")
+Planted = tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]  # images, classes, masks, rows
 METHODS: tuple[Method, ...] = ("grad-cam", "integrated-gradients", "occlusion")
 
 
@@ -53,14 +54,14 @@ def subject() -> Subject:
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:
+def planted() -> Planted:
     images, classes, masks = lesions(12, 2)
     rows = pd.DataFrame({"label": [str(label) for label in classes], "group": [str(k) for k in range(12)]})
     return images, classes, masks, rows
 
 
 @pytest.fixture(scope="module")
-def maps(subject: Subject, planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]) -> dict[str, np.ndarray]:
+def maps(subject: Subject, planted: Planted) -> dict[str, np.ndarray]:
     """Each method's maps for the true classes."""
     images, classes, *_ = planted
     return {str(method): subject.explain(method, images, classes).maps for method in METHODS}
@@ -72,9 +73,7 @@ def value(table: pd.DataFrame, name: str, figure: str) -> float:
 
 
 def test_methods_find_planted_lesions_better_than_maps_that_do_not_ask(
-    subject: Subject,
-    planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame],
-    maps: dict[str, np.ndarray],
+    subject: Subject, planted: Planted, maps: dict[str, np.ndarray]
 ) -> None:
     images, classes, masks, rows = planted
     assert (subject.ask(images).argmax(1) == classes).mean() > 0.9, "the net has learned its lesson"
@@ -90,11 +89,7 @@ def test_methods_find_planted_lesions_better_than_maps_that_do_not_ask(
     assert (found["value"] <= found["high"] + 1e-9).all()
 
 
-def test_relevance_changes_with_the_class(
-    subject: Subject,
-    planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame],
-    maps: dict[str, np.ndarray],
-) -> None:
+def test_relevance_changes_with_the_class(subject: Subject, planted: Planted, maps: dict[str, np.ndarray]) -> None:
     images, classes, *_ = planted
     for method in METHODS:
         other = subject.explain(method, images, 1 - classes).maps
@@ -102,7 +97,7 @@ def test_relevance_changes_with_the_class(
 
 
 def test_the_checks_find_that_the_model_uses_the_lesion_and_that_maps_ask_it(
-    subject: Subject, planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]
+    subject: Subject, planted: Planted
 ) -> None:
     images, _, _, rows = planted
     one = subject._replace(params=subject.params.model_copy(update={"methods": ("grad-cam",)}))
@@ -127,9 +122,7 @@ def test_the_checks_find_that_the_model_uses_the_lesion_and_that_maps_ask_it(
     pd.testing.assert_frame_equal(pd.concat(again), pd.concat([removed, changed, still]))
 
 
-def test_a_model_whose_maps_are_all_empty_is_measured_as_far_as_it_goes(
-    subject: Subject, planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]
-) -> None:
+def test_a_model_whose_maps_are_all_empty_is_measured_as_far_as_it_goes(subject: Subject, planted: Planted) -> None:
     images, _, _, rows = planted
     params = subject.params.model_copy(update={"methods": ("grad-cam",)})
     flat = copy.deepcopy(subject.model)
@@ -144,9 +137,7 @@ def test_a_model_whose_maps_are_all_empty_is_measured_as_far_as_it_goes(
     assert set(trials.small_changes(one, asked)["figure"]) == set()
 
 
-def test_accuracy_without_the_head_and_with_the_head_alone(
-    subject: Subject, planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]
-) -> None:
+def test_accuracy_without_the_head_and_with_the_head_alone(subject: Subject, planted: Planted) -> None:
     """Everything that the net knows is in the lesion: taken for the head, it is enough, and nothing is left without."""
     images, classes, masks, rows = planted
     found = trials.blanked(subject, images, masks, classes, rows)
@@ -156,9 +147,7 @@ def test_accuracy_without_the_head_and_with_the_head_alone(
     assert value(found, "the model", "change_of_accuracy_head_alone") == pytest.approx(change)
 
 
-def test_relevance_on_areas_is_set_against_their_size(
-    subject: Subject, planted: tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]
-) -> None:
+def test_relevance_on_areas_is_set_against_their_size(subject: Subject, planted: Planted) -> None:
     images, _, _, rows = planted
     inside = np.zeros(images.shape, bool)
     inside[:, 8:-8, 8:-8] = True
