@@ -1,71 +1,80 @@
-# `make repro` and `make test` do everything from a bare Python (3.11 or newer, with pip and venv) and git.
+# `make repro` and `make test` do everything from a bare Python (3.11 or newer, with pip and venv) and Git.
 PYTHON ?= python3
 RECIPE ?=
 ARCHIVE ?= data/raw/phantom.zip
-MOST ?= 20000
+MAX_IMAGES ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro mended test lint app stale bench fuzz kill lock readme repository
+.PHONY: repro repaired test lint app stale bench fuzz kill readme lock repository
 
-repro: repository .venv/complete mended
+# The quickstart, or one recipe: `make repro RECIPE=edge`.
+repro: repository .venv/installed repaired
 	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
 	@echo
 	@echo "Open $(CURDIR)/reports/$(if $(RECIPE),$(RECIPE)/report.html,index.html)"
 
+# DVC needs a Git repository.
 repository:
 	@git rev-parse --git-dir >/dev/null 2>&1 || \
-	  { echo "This folder is no Git repository, and DVC needs one: run 'git init' here first."; exit 1; }
+	  { echo "This folder is not a Git repository. DVC needs one: run 'git init' here first."; exit 1; }
 
-# What DVC leaves torn when it is killed while it writes would stop every later run.
-mended: .venv/complete
-	@python .ci/mend.py
+# A killed run can leave DVC's own files corrupted, which would block every later run.
+repaired: repository .venv/installed
+	@python tools/repair_dvc_state.py
 
-test: .venv/complete
+test: .venv/installed
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
-lint: .venv/complete
+lint: .venv/installed
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 
-# A page on this machine that shows what trained models make of an image.
-app: .venv/complete
-	python src/app.py
+# The local web app for trained models.
+app: .venv/installed
+	brain-tumor app
 
-# Do code, parameters and locks agree? Needs no data.
-stale: .venv/complete
-	python .ci/stale.py
+# Check that code, parameters and lock files agree. Needs no data.
+stale: .venv/installed
+	python tools/check_stale.py
 
-# Ratios taken in one run, and CSV files under benchmarks/results/.
-bench: .venv/complete
-	PYTHONPATH=src python benchmarks/bench_audit.py $(ARCHIVE) --most $(MOST)
-	PYTHONPATH=src python benchmarks/bench_raw.py $(ARCHIVE)
-	PYTHONPATH=src python benchmarks/bench_train.py
-	PYTHONPATH=src python benchmarks/bench_evaluate.py
-	PYTHONPATH=src python benchmarks/bench_explain.py
-	PYTHONPATH=src python benchmarks/bench_export.py
+# Benchmarks on this machine. Results: CSV files in benchmarks/results/.
+bench: .venv/installed
+	python benchmarks/bench_audit.py $(ARCHIVE) --max-images $(MAX_IMAGES)
+	python benchmarks/bench_raw.py $(ARCHIVE)
+	python benchmarks/bench_train.py
+	python benchmarks/bench_evaluate.py
+	python benchmarks/bench_explain.py
+	python benchmarks/bench_export.py
 
-# Mutated files against every reader of untrusted input.
-fuzz: .venv/complete
-	PYTHONPATH=src:tests TQDM_DISABLE=1 python tests/fuzz.py --files 10000
+# Mutated files for every reader of untrusted input.
+fuzz: .venv/installed
+	PYTHONPATH=tests TQDM_DISABLE=1 python tests/fuzz.py --files 10000
 
-# Is a run that was killed, and run again, the same? 50 random moments of the quickstart; takes an hour.
-kill: .venv/complete
-	python .ci/kill.py --kills 50
+# Kill the quickstart at 50 random moments and compare the results with an undisturbed run. Takes an hour.
+kill: .venv/installed
+	python tools/kill_test.py --kills 50
 
-# The README's tables and its picture, from metrics/.
-readme: .venv/complete
-	python src/readme.py
+# The generated parts of the documentation: tables, picture, parameter reference.
+readme: .venv/installed
+	python tools/update_readme.py
 
-# Exact pins with hashes for every platform, from the ranges in pyproject.toml; needs `uv`.
+# Exact pins with hashes for every platform, from the ranges in pyproject.toml. Needs `uv`.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra app --extra s3 --universal --fork-strategy fewest \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --output-file requirements.lock
 
+# The pinned dependencies: a new environment whenever requirements.lock changes.
 .venv/complete: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	touch $@
+
+# This package itself, editable: a second's work whenever pyproject.toml changes.
+.venv/installed: .venv/complete pyproject.toml
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

@@ -1,4 +1,4 @@
-"""The raw store: against plain copying of the same bytes, and in DVC's hands against the same files as a folder.
+"""Benchmark of the raw archive: compared with plain copying, and, in DVC, with the same files in a folder.
 
 python benchmarks/bench_raw.py data/raw/nickparvar.zip
 """
@@ -14,51 +14,51 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from machine import save
+from machine import save_table
 
-from brain_tumor import archive
-from brain_tumor.archive import RawArchive, RawImage
-from brain_tumor.zips import ZipFiles
+from brain_tumor.datasets import raw_archive
+from brain_tumor.datasets.raw_archive import RawArchive, RawImage
+from brain_tumor.datasets.readers.zip_archive import ZipFiles
 
-ROUNDS = 3
+NUM_ROUNDS = 3
 
 
 def main() -> None:
-    """Measure both comparisons and write their tables."""
+    """Measure both comparisons and save their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", type=Path, help="a raw archive, whose images are used")
-    given = parser.parse_args()
-    name = given.archive.stem
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        source = as_downloaded(given.archive, place / "source.zip")
-        plain, ours = best(lambda: copy_plainly(source, place / "a.zip")), best(lambda: store(source, place / "b.zip"))
-        rows = [("plain reading, hashing, writing", plain), ("unpacking, hashing, indexing, storing", ours)]
-        table = pd.DataFrame(rows, columns=["what", "seconds"])
-        save(table.assign(ratio=table["seconds"] / plain).round(2), f"raw {name}", "pandas")
-        save(in_dvc(given.archive, place), f"dvc {name}", "dvc")
+    parser.add_argument("archive", type=Path, help="raw archive whose images are used")
+    archive = parser.parse_args().archive
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = compress_images(archive, folder / "source.zip")
+        copy_seconds = measure_fastest(lambda: copy_archive(source, folder / "a.zip"))
+        store_seconds = measure_fastest(lambda: store_archive(source, folder / "b.zip"))
+        rows = [("read, hash, write", copy_seconds), ("decompress, hash, index, store", store_seconds)]
+        table = pd.DataFrame(rows, columns=["operation", "seconds"])
+        save_table(table.assign(ratio=table["seconds"] / copy_seconds).round(2), f"raw {archive.stem}", "pandas")
+        save_table(measure_dvc(archive, folder), f"dvc {archive.stem}", "dvc")
 
 
-def best(action: Callable[[], None]) -> float:
-    """Seconds of the quickest of some rounds."""
+def measure_fastest(action: Callable[[], None]) -> float:
+    """Return the seconds of the fastest of NUM_ROUNDS runs."""
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(NUM_ROUNDS):
         start = time.perf_counter()
         action()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
 
 
-def as_downloaded(raw: Path, target: Path) -> Path:
-    """The images as a service sends them: a compressed zip."""
-    with RawArchive(raw) as images, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+def compress_images(archive: Path, target: Path) -> Path:
+    """Write the images of a raw archive to a compressed zip archive, as services send them."""
+    with RawArchive(archive) as images, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as compressed:
         for path in images.index["path"]:
-            made.writestr(path, images.read(path))
+            compressed.writestr(path, images.read(path))
     return target
 
 
-def copy_plainly(source: Path, target: Path) -> None:
-    """Read every member, hash it, write it."""
+def copy_archive(source: Path, target: Path) -> None:
+    """Read, hash and write every member."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
         for member in old.infolist():
             content = old.read(member)
@@ -66,31 +66,33 @@ def copy_plainly(source: Path, target: Path) -> None:
             new.writestr(member.filename, content)
 
 
-def store(source: Path, target: Path) -> None:
-    """What the download stage does."""
+def store_archive(source: Path, target: Path) -> None:
+    """Write a raw archive as the download stage does."""
     with ZipFiles(source) as files:
-        archive.write(target, (RawImage(name, files.read(name), name.split("/")[0]) for name in files.names()))
+        raw_archive.write_archive(
+            target, (RawImage(name, files.read(name), name.split("/")[0]) for name in files.names())
+        )
 
 
-def in_dvc(raw: Path, place: Path) -> pd.DataFrame:
-    """Seconds of `dvc` add, push, pull and a no-op repro, for the zip and for the same files in a folder."""
+def measure_dvc(archive: Path, folder: Path) -> pd.DataFrame:
+    """Measure the seconds of `dvc` add, push, pull and a no-op repro, for the archive and for a folder of its files."""
     rows = []
-    for kind in ("one stored zip", "a folder of files"):
-        repository = place / kind.replace(" ", "-")
+    for kind in ("raw archive", "folder of files"):
+        repository = folder / kind.replace(" ", "-")
         repository.mkdir()
 
-        def dvc(*words: str, root: Path = repository) -> float:
+        def dvc(*args: str, root: Path = repository) -> float:
             start = time.perf_counter()
-            subprocess.run(["dvc", *words], cwd=root, check=True, capture_output=True)
+            subprocess.run(["dvc", *args], cwd=root, check=True, capture_output=True)
             return time.perf_counter() - start
 
         dvc("init", "--no-scm")
         dvc("config", "core.analytics", "false")
-        dvc("remote", "add", "-d", "store", str(place / f"{repository.name}-remote"))
-        if kind == "one stored zip":
-            shutil.copy(raw, repository / "data")
+        dvc("remote", "add", "-d", "store", str(folder / f"{repository.name}-remote"))
+        if kind == "raw archive":
+            shutil.copy(archive, repository / "data")
         else:
-            with zipfile.ZipFile(raw) as images:
+            with zipfile.ZipFile(archive) as images:
                 images.extractall(repository / "data")
         add, push = dvc("add", "data"), dvc("push")
         shutil.rmtree(repository / ".dvc/cache")
@@ -98,7 +100,7 @@ def in_dvc(raw: Path, place: Path) -> pd.DataFrame:
         remove(repository / "data")
         pull, repro = dvc("pull"), dvc("repro", "data.dvc")
         rows.append((kind, add, push, pull, repro))
-    return pd.DataFrame(rows, columns=["what", "add", "push", "pull", "no-op repro"]).round(2)
+    return pd.DataFrame(rows, columns=["storage", "add", "push", "pull", "no-op repro"]).round(2)
 
 
 if __name__ == "__main__":

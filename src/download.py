@@ -1,23 +1,23 @@
-"""Fetch a data set from its source into data/raw/<dataset>.zip."""
+"""Download a data set from its source and store it as a raw archive."""
 
 import logging
 
-from brain_tumor import archive, datasets
-from brain_tumor.outputs import staged
-from brain_tumor.params import read
-from stage import PARAMS, SCRATCH, run
+from brain_tumor.core.cli import PARAMS, SCRATCH, run_stage
+from brain_tumor.core.outputs import atomic_outputs
+from brain_tumor.core.params import read_params
+from brain_tumor.datasets import raw_archive, registry
 
 log = logging.getLogger(__name__)
 
 
 def main(name: str) -> None:
-    """Fetch one data set, check it against what params.yaml expects, and store it."""
-    expected = read(PARAMS, f"datasets.{name}.expect", datasets.Expected)
-    with staged(f"data/raw/{name}.zip") as (draft,):
-        index = archive.write(draft, datasets.images(PARAMS, name, SCRATCH / "downloads"))
-        archive.check_expected(index, expected.counts, expected.fingerprint, name)
-    log.info("%s: %d images, fingerprint %s", name, len(index), archive.fingerprint(index))
+    """Write data/raw/<dataset>.zip after comparing its content with what params.yaml expects."""
+    expected = read_params(PARAMS, f"datasets.{name}.expected", registry.ExpectedContent)
+    with atomic_outputs(f"data/raw/{name}.zip") as (path,):
+        index = raw_archive.write_archive(path, registry.load_images(PARAMS, name, SCRATCH / "downloads"))
+        raw_archive.check_expected(index, expected.counts, expected.fingerprint, name)
+    log.info("%s: %d images, fingerprint %s", name, len(index), raw_archive.content_fingerprint(index))
 
 
 if __name__ == "__main__":
-    run(main, "data set")
+    run_stage(main, "data set")

@@ -2,109 +2,92 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
-from brain_tumor import evaluation, runtime
-from brain_tumor.calibration import to_probabilities
-from brain_tumor.classifier import Classifier, ModelCard, load, predict_logits
-from brain_tumor.evaluation import EvaluateParams, Predicted
-from brain_tumor.evaluation_charts import draw
-from brain_tumor.outputs import staged, write_csv, write_json
-from brain_tumor.params import read
-from brain_tumor.robustness import alter
-from brain_tumor.rows import gather, read_rows
-from stage import PARAMS, run
+from brain_tumor.core.cli import PARAMS, run_stage
+from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
+from brain_tumor.core.params import read_params
+from brain_tumor.core.tables import read_table
+from brain_tumor.core.types import Gray, Ints
+from brain_tumor.evaluation import evaluate
+from brain_tumor.evaluation.curves import compute_curves, select_macro
+from brain_tumor.evaluation.evaluate import EvaluateParams
+from brain_tumor.evaluation.predictions import TestPredictions, find_label_issues
+from brain_tumor.evaluation.probabilities import compared_subsets, save_probabilities
+from brain_tumor.evaluation.robustness import perturb
+from brain_tumor.models import runtime
+from brain_tumor.models.classifier import load_model
+from brain_tumor.models.predict import Probabilities, predict_probabilities
+from brain_tumor.models.samples import read_split
 
 log = logging.getLogger(__name__)
-SUBGROUPS = ("site", "age", "sex")  # carried along where the source says them
-FIGURES = ("figures", "robustness")
-TABLES = ("predictions", "suspects", "roc", "pr", "reliability", "coverage", "decision")
-
-
-class Predictor:
-    """A recipe's model over its images."""
-
-    def __init__(self, name: str) -> None:
-        self.folder, self.split = Path(f"data/enhanced/{name}"), Path(f"data/split/{name}.csv")
-        self.images: NDArray[np.uint8] = np.load(self.folder / "images.npy", mmap_mode="r")
-        self.device = runtime.start()
-        model, card = load(Path("models") / name, self.device)
-        self.model: Classifier = model
-        self.card: ModelCard = card
-
-    def rows(self, *parts: str) -> pd.DataFrame:
-        """The rows of some parts of the split."""
-        return read_rows(self.folder, self.split, *parts)
-
-    def predict(self, rows: pd.DataFrame, images: NDArray[np.uint8] | None = None) -> tuple[Any, Any, Any]:
-        """Class numbers (N,), and probabilities (N, K) before and after calibration."""
-        found = gather(self.images, rows, self.card.classes, self.card.metadata)
-        pixels = found.images if images is None else torch.from_numpy(images)
-        logits = predict_logits(self.model, pixels, self.device, found.metadata).double()
-        raw, calibrated = (
-            to_probabilities(logits, self.card.head, temperature).numpy()
-            for temperature in (1.0, self.card.calibration.temperature)
-        )
-        return found.targets.numpy(), raw, calibrated
 
 
 def main(name: str) -> None:
-    """Write the figures for all test rows (`published`) and for those without a copy in training (`clean`)."""
-    params = read(PARAMS, f"recipes.{name}.evaluate", EvaluateParams)
-    dataset = read(PARAMS, f"recipes.{name}.dataset", str)
-    predictor = Predictor(name)
-    card, classes = predictor.card, predictor.card.classes
-    audit = pd.read_csv(f"data/audit/{dataset}.csv", dtype=str, keep_default_na=False)
-    rows = predictor.rows("test").merge(audit[["path", "width", "height"]], on="path", how="left", validate="1:1")
-    test = Predicted(rows, *predictor.predict(rows))
-    others = pd.read_csv(f"data/baselines/{name}.csv").groupby("baseline", sort=False)
+    """Write metrics for all test rows (`published`) and for those without a related training image (`clean`)."""
+    params = read_params(PARAMS, f"recipes.{name}.evaluate", EvaluateParams)
+    dataset = read_params(PARAMS, f"recipes.{name}.dataset", str)
+    device = runtime.setup_device()
+    model, config = load_model(Path("models") / name, device)
+    folder, split, classes = Path(f"data/enhanced/{name}"), Path(f"data/split/{name}.csv"), config.classes
+    images: Gray = np.load(folder / "images.npy", mmap_mode="r")
+
+    def predict(rows: pd.DataFrame, pixels: Gray) -> Probabilities:
+        return predict_probabilities(model, config, pixels, device, rows)
+
+    def class_numbers(rows: pd.DataFrame) -> Ints:
+        return np.array([classes.index(label) for label in rows["label"]], np.int64)
+
+    audit = read_table(f"data/audit/{dataset}.csv")
+    rows = read_split(folder, split, "test")
+    rows = rows.merge(audit[["path", "width", "height"]], on="path", how="left", validate="1:1")
+    pixels = images[rows["row"].to_numpy()]
+    test = TestPredictions(rows, class_numbers(rows), *predict(rows, pixels))
     columns = [f"p_{label}" for label in classes]
-    baselines = {str(key): table.set_index("row").loc[rows["row"], columns].to_numpy() for key, table in others}
+    by_baseline = read_table(f"data/baselines/{name}.csv", text=("baseline",)).groupby("baseline", sort=False)
+    baselines = {str(key): table.set_index("row").loc[rows["row"], columns].to_numpy() for key, table in by_baseline}
 
-    figures = [evaluation.evaluate(test, baselines, card.calibration, classes, params)]
-    figures.append(evaluation.by_patient(test, classes, params))
-    for part in params.also:
-        extra = predictor.rows(part)
-        truth, _, calibrated = predictor.predict(extra)
-        figures.append(evaluation.of_part(part, truth, calibrated, extra["group"].tolist(), classes, params))
-    table = pd.concat(figures, ignore_index=True)
-    pixels = predictor.images[rows["row"].to_numpy()]
-    altered = {}
-    for alteration in params.robustness:
-        log.info("%s: %s", name, alteration)
-        altered[str(alteration)] = predictor.predict(rows, alter(pixels, alteration, params.seed))[2]
-    robustness = evaluation.under_alterations(test, altered, classes, params)
+    tables = [evaluate.evaluate_test_rows(test, baselines, config.calibration, classes, params)]
+    tables.append(evaluate.evaluate_patients(test, classes, params))
+    for part in params.extra_splits:
+        extra = read_split(folder, split, part)
+        calibrated = predict(extra, images[extra["row"].to_numpy()]).calibrated
+        groups = extra["group"].tolist()
+        tables.append(evaluate.evaluate_split(part, class_numbers(extra), calibrated, groups, classes, params))
+    metrics = pd.concat(tables, ignore_index=True)
+    perturbed = {}
+    for perturbation in params.robustness:
+        log.info("%s: %s", name, perturbation)
+        perturbed[str(perturbation)] = predict(rows, perturb(pixels, perturbation, params.seed)).calibrated
+    curves = compute_curves(test.truth, test.calibrated, compared_subsets(test.clean), classes)
+    outs = {
+        f"metrics/{name}/metrics.csv": metrics,
+        f"metrics/{name}/robustness.csv": evaluate.evaluate_perturbations(test, perturbed, classes, params),
+        f"data/predictions/{name}.csv": test.table(classes),
+        f"plots/{name}/label_issues.csv": find_label_issues(rows, test.truth, test.calibrated, classes),
+        f"plots/{name}/roc.csv": select_macro(curves["roc"]),
+        f"plots/{name}/pr.csv": select_macro(curves["pr"]),
+        **{f"plots/{name}/{key}.csv": curves[key] for key in ("reliability", "coverage", "decision")},
+    }
+    with atomic_outputs(f"metrics/{name}/test.json", f"data/probabilities/{name}.npz", *outs) as paths:
+        write_json(paths[0], evaluate.headline_metrics(metrics, params), digits=4)
+        save_probabilities(paths[1], test.probabilities())
+        for path, table in zip(paths[2:], outs.values(), strict=True):
+            write_csv(path, table.round(4))
+    log_accuracies(name, metrics)
 
-    files_of = [f"metrics/{name}/{key}.csv" for key in FIGURES] + [f"plots/{name}/{key}.csv" for key in TABLES]
-    outs = (f"metrics/{name}/test.json", f"plots/{name}/charts", *files_of)
-    with staged(*outs) as (metrics, charts, *files):
-        charts.mkdir()
-        tables = draw(charts, test, pixels, table, robustness, classes, name, card.generated_data)
-        tables |= {"predictions": _predictions(test, classes), "figures": table, "robustness": robustness}
-        tables["suspects"] = evaluation.suspects(rows, test.truth, test.calibrated, classes)
-        for key, file in zip(FIGURES + TABLES, files, strict=True):
-            write_csv(file, tables[key].round(4))
-        write_json(metrics, evaluation.headline(table, params), digits=4)
-    of_model = table[(table["figure"] == "accuracy") & (table["class"] == "") & ~table["model"].str.contains("−")]
-    for model, subset, n, value in of_model[["model", "subset", "n", "value"]].itertuples(index=False):
-        log.info("%s: %s, %s: n = %d, accuracy %.4f", name, model, subset, n, value)
 
-
-def _predictions(test: Predicted, classes: tuple[str, ...]) -> pd.DataFrame:
-    table = test.rows[["row", "path", "label"]].assign(predicted=[classes[k] for k in test.calibrated.argmax(1)])
-    table["leak"] = test.rows["leak"]
-    for column in SUBGROUPS:
-        if column in test.rows:
-            table[column] = test.rows[column]
-    for k, label in enumerate(classes):
-        table[f"p_{label}"] = test.calibrated[:, k]
-    return table
+def log_accuracies(name: str, metrics: pd.DataFrame) -> None:
+    """Log the accuracy of all models on all subsets."""
+    absolute = (metrics["reference"] == "") & (metrics["reference_subset"] == "") & (metrics["class"] == "")
+    lines = metrics[absolute & (metrics["metric"] == "accuracy")]
+    columns = ["model", "subset", "attribute", "attribute_value", "n", "value"]
+    for model, subset, attribute, attribute_value, n, value in lines[columns].itertuples(index=False):
+        restriction = f", {attribute} {attribute_value}" if attribute else ""
+        log.info("%s: %s, %s%s: n = %d, accuracy %.4f", name, model, subset, restriction, n, value)
 
 
 if __name__ == "__main__":
-    run(main, "recipe")
+    run_stage(main, "recipe")

@@ -1,4 +1,4 @@
-"""Export the model of a recipe to ONNX, in float32 and in int8, and compare both with it."""
+"""Export the model of a recipe to ONNX, in float32 and in int8, and compare both files with it."""
 
 import logging
 import shutil
@@ -6,95 +6,67 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
-from brain_tumor import exporting, runtime, typicality
-from brain_tumor.classifier import load
-from brain_tumor.inference import predict_calibrated
-from brain_tumor.intervals import Rounds, Sample, View, measure
-from brain_tumor.onnx_model import OnnxModel
-from brain_tumor.outputs import staged, write_json
-from brain_tumor.params import read
-from brain_tumor.rows import read_rows
-from stage import PARAMS, run
+from brain_tumor.core.cli import PARAMS, run_stage
+from brain_tumor.core.outputs import atomic_outputs, write_json
+from brain_tumor.core.params import read_params
+from brain_tumor.export import onnx_export, out_of_distribution
+from brain_tumor.export.onnx_model import OnnxModel
+from brain_tumor.export.quality_check import compare_exported, predict_exported
+from brain_tumor.metrics.bootstrap import BootstrapParams
+from brain_tumor.models import runtime
+from brain_tumor.models.classifier import load_model
+from brain_tumor.models.predict import predict_probabilities
+from brain_tumor.models.samples import read_split
 
 log = logging.getLogger(__name__)
-UNFIT = 0.005  # of macro F1, by which a file may be worse
 FILES = {"float32": "model.onnx", "int8": "model-int8.onnx"}
 
 
-class ExportParams(Rounds):
+class ExportParams(BootstrapParams):
     """`recipes.<name>.export`.
 
     Attributes:
-        calibrated_on: training images that give int8 its ranges, drawn with `seed`.
-        rounds: of the bootstrap of the change of macro F1.
+        num_calibration_images: number of training images that set the ranges of int8, sampled with `seed`.
+        rounds: bootstrap rounds for the interval of the change of macro F1.
+        seed: of the bootstrap and of the sampling.
     """
 
-    calibrated_on: int = Field(128, ge=1)
+    num_calibration_images: int = Field(128, ge=1)
 
 
 def main(name: str) -> None:
-    """Write the ONNX files, and how far they agree with the model on validation images."""
-    params = read(PARAMS, f"recipes.{name}.export", ExportParams)
-    device = runtime.start()
-    model, card = load(Path("models") / name, device)
+    """Write the ONNX files of a recipe, and their agreement with the model on validation images."""
+    params = read_params(PARAMS, f"recipes.{name}.export", ExportParams)
+    device = runtime.setup_device()
+    model, config = load_model(Path("models") / name, device)
     folder = Path(f"data/enhanced/{name}")
-    rows = read_rows(folder, Path(f"data/split/{name}.csv"), "train", "validation")
+    rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "validation")
     images = np.load(folder / "images.npy", mmap_mode="r")
     training, validation = (rows[rows["part"] == part].reset_index(drop=True) for part in ("train", "validation"))
-    pixels = images[validation["row"].to_numpy()]
-    chosen = np.sort(np.random.default_rng(params.seed).permutation(training["row"].to_numpy())[: params.calibrated_on])
-    typical = typicality.learn(images[training["row"].to_numpy()], pixels)
-    own = predict_calibrated(model, card, pixels, device)
-    with staged(f"exports/{name}", f"metrics/{name}/export.json") as (out, metrics):
+    validation_images = images[validation["row"].to_numpy()]
+    shuffled = np.random.default_rng(params.seed).permutation(training["row"].to_numpy())
+    calibration_rows = np.sort(shuffled[: params.num_calibration_images])
+    reference = out_of_distribution.fit_reference(images[training["row"].to_numpy()], validation_images)
+    expected = predict_probabilities(model, config, validation_images, device).calibrated
+    with atomic_outputs(f"exports/{name}", f"metrics/{name}/export.json") as (out, metrics_path):
         out.mkdir()
-        exporting.to_onnx(model.cpu(), card, typical, out / FILES["float32"])
-        exporting.to_int8(out / FILES["float32"], images[chosen], out / FILES["int8"])
+        onnx_export.export_onnx(model.cpu(), config, reference, out / FILES["float32"])
+        onnx_export.quantize_int8(out / FILES["float32"], images[calibration_rows], out / FILES["int8"])
         shutil.copy(Path("models") / name / "model.json", out / "model.json")
-        found: dict[str, Any] = {"validation_images": len(validation)}
+        metrics: dict[str, Any] = {"validation_images": len(validation)}
         for kind, file in FILES.items():
-            other = predicted(OnnxModel(out / file), pixels)
-            found[kind] = {"bytes": (out / file).stat().st_size}
-            found[kind] |= compare(own, other, validation, card.classes, params)
-            if not found[kind]["fit"]:
-                exporting.mark_unfit(out / file)
-                log.warning("%s: %s is unfit: macro F1 changes by %.4f", name, kind, found[kind]["macro_f1_change"])
-        write_json(metrics, found, digits=4)
-    log.info("%s: int8 agrees in %.4f of %d images", name, found["int8"]["agreement"], len(validation))
-
-
-def predicted(model: OnnxModel, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities (N, K) of images (N, S, S)."""
-    batches = (images[k : k + exporting.BATCH] for k in range(0, len(images), exporting.BATCH))
-    return np.concatenate([model.probabilities(batch) for batch in batches])
-
-
-def compare(
-    own: NDArray[np.float64],
-    other: NDArray[np.float64],
-    rows: pd.DataFrame,
-    classes: tuple[str, ...],
-    params: ExportParams,
-) -> dict[str, Any]:
-    """How far probabilities (N, K) of a file are from those of the model, and what that does to macro F1."""
-    truth = np.array([classes.index(label) for label in rows["label"]], np.int64)
-    sample = Sample(truth, rows["group"].tolist(), rows["label"].tolist())
-    every = np.ones(len(rows), bool)
-    views = [View("file", "validation", other, every), View("model", "validation", own, every)]
-    table = measure(sample, views, classes, params, [(0, 1)])
-    chosen = (table["model"] == "file − model") & (table["figure"] == "macro_f1") & (table["class"] == "")
-    change, low, high = (float(value) for value in table.loc[chosen, ["value", "low", "high"]].to_numpy(float)[0])
-    return {
-        "max_difference": float(np.abs(own - other).max()),
-        "agreement": float((own.argmax(1) == other.argmax(1)).mean()),
-        "macro_f1_change": change,
-        "interval": {"macro_f1_change": [low, high]},
-        "fit": change >= -UNFIT,
-    }
+            probabilities = predict_exported(OnnxModel(out / file), validation_images)
+            metrics[kind] = {"bytes": (out / file).stat().st_size}
+            metrics[kind] |= compare_exported(expected, probabilities, validation, config.classes, params)
+            if not metrics[kind]["passes_quality_check"]:
+                onnx_export.mark_failed_check(out / file)
+                change = metrics[kind]["macro_f1_change"]
+                log.warning("%s: %s failed the quality check: macro F1 changes by %.4f", name, kind, change)
+        write_json(metrics_path, metrics, digits=4)
+    log.info("%s: int8 agrees on %.2f %% of %d images", name, 100 * metrics["int8"]["agreement"], len(validation))
 
 
 if __name__ == "__main__":
-    run(main, "recipe")
+    run_stage(main, "recipe")

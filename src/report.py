@@ -3,93 +3,105 @@
 import csv
 import json
 import logging
-import subprocess
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from brain_tumor import plots
-from brain_tumor.leakage import LEAKS
-from brain_tumor.model_card import model_card
-from brain_tumor.outputs import staged, write_json
-from brain_tumor.params import read
-from brain_tumor.report import Known, best_baseline, recipe_page
-from brain_tumor.results import Results
-from stage import PARAMS, run
+from brain_tumor.core.cli import PARAMS, run_stage
+from brain_tumor.core.outputs import atomic_outputs, write_json
+from brain_tumor.core.params import read_params
+from brain_tumor.core.subsets import CLEAN, PUBLISHED
+from brain_tumor.core.tables import read_table
+from brain_tumor.plotting.leakage import plot_accuracy_by_leak
+from brain_tumor.plotting.training import plot_learning_curves
+from brain_tumor.reporting.git_history import last_commit
+from brain_tumor.reporting.html_report import ReportData, best_baseline, render_report
+from brain_tumor.reporting.model_card import render_model_card
+from brain_tumor.reporting.results import Results
 
 log = logging.getLogger(__name__)
+CURVE_COLUMNS = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 def main(name: str) -> None:
-    """Write reports/<recipe>/: report.html, which stands alone, model_card.md, and summary.json for the index."""
-    block = read(PARAMS, f"recipes.{name}", dict[str, Any])
-    dataset = block["dataset"]
-    about = read(PARAMS, f"datasets.{dataset}.about", dict[str, Any])
-    card = json.loads(Path(f"models/{name}/model.json").read_text())
-    metrics = {key: json.loads(Path(f"metrics/{name}/{key}.json").read_text()) for key in ("split", "train")}
-    metrics["audit"] = json.loads(Path(f"metrics/{dataset}/audit.json").read_text())
-    maps = list(csv.DictReader(Path(f"metrics/{name}/explain.csv").read_text(encoding="utf-8").splitlines()))
-    results = Results.read(Path(f"metrics/{name}/figures.csv"))
-    known = Known(name, block, about, card, metrics, results, maps)
-    suspects = list(csv.DictReader(Path(f"plots/{name}/suspects.csv").read_text(encoding="utf-8").splitlines()))
-    sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
-    pictures = {sheet: Path(f"plots/{name}/sheets/{sheet}.png").read_bytes() for sheet in sheets}
-    pictures |= {path.stem: path.read_bytes() for path in sorted(Path(f"plots/{name}/charts").glob("*.png"))}
-    pictures |= {path.stem: path.read_bytes() for path in sorted(Path(f"plots/{name}/maps").glob("*.png"))}
-    pictures["audit"] = Path(f"plots/{dataset}/audit.png").read_bytes()
-    pictures["enhance"] = Path(f"plots/{name}/enhance.png").read_bytes()
-    curves, leaks = BytesIO(), BytesIO()
-    title = f"{name}{' (generated images)' if about['generated'] else ''}"
-    selected = metrics["train"]["selected_epoch"]
-    plots.learning_curves(curves, pd.read_csv(f"plots/{name}/curves.csv"), selected, f"{title}: learning curves")
-    kinds = {"none": "clean"} | {kind: f"leak: {kind}" for kind in LEAKS}
-    by_leak = {kind: found for kind, subset in kinds.items() if (found := results.get("accuracy", subset))}
-    plots.leak_chart(leaks, by_leak, f"{title}: {results.n():,} test images")
-    pictures |= {"curves": curves.getvalue(), "leaks": leaks.getvalue()}
-    commit = last_commit(f"src/{file}" for file in card["code"])
+    """Write reports/<recipe>/: report.html, a single file; model_card.md; and summary.json for the index."""
+    data = read_report_data(name)
     summary = {
         "recipe": name,
-        "dataset": dataset,
-        "generated": about["generated"],
-        "architecture": card["architecture"],
-        "published": _shown(results, "published"),
-        "clean": _shown(results, "clean"),
-        "baseline": best_baseline(results),
+        "dataset": data.params["dataset"],
+        "generated": data.info["generated"],
+        "architecture": data.config["architecture"],
+        "published": headline_values(data.results, PUBLISHED),
+        "clean": headline_values(data.results, CLEAN),
+        "baseline": best_baseline(data.results),
     }
-    with staged(f"reports/{name}") as (folder,):
+    with atomic_outputs(f"reports/{name}") as (folder,):
         folder.mkdir()
-        page = recipe_page(known, suspects, pictures, sheets, commit)
-        (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
-        (folder / "model_card.md").write_text(model_card(known), encoding="utf-8", newline="\n")
+        (folder / "report.html").write_text(render_report(data), encoding="utf-8", newline="\n")
+        (folder / "model_card.md").write_text(render_model_card(data), encoding="utf-8", newline="\n")
         write_json(folder / "summary.json", summary)
     log.info("the report is reports/%s/report.html", name)
 
 
-def _shown(results: Results, subset: str) -> dict[str, Any]:
-    found = {name: results.get(name, subset) for name in ("accuracy", "macro_f1")}
-    return {"n": results.n(subset)} | {name: list(figure[:3]) for name, figure in found.items() if figure}
+def read_report_data(name: str) -> ReportData:
+    """Read the metrics and plots of a recipe."""
+    params = read_params(PARAMS, f"recipes.{name}", dict[str, Any])
+    dataset = params["dataset"]
+    config = read_json(f"models/{name}/model.json")
+    metrics = {key: read_json(f"metrics/{name}/{key}.json") for key in ("split", "train")}
+    metrics["audit"] = read_json(f"metrics/{dataset}/audit.json")
+    info = read_params(PARAMS, f"datasets.{dataset}.info", dict[str, Any])
+    results = Results.read(Path(f"metrics/{name}/metrics.csv"))
+    sheets = sorted(path.stem for path in Path(f"plots/{name}/sheets").glob("*.png"))
+    pictures = {
+        path.stem: path.read_bytes()
+        for folder in ("sheets", "charts", "maps")
+        for path in sorted(Path(f"plots/{name}/{folder}").glob("*.png"))
+    }
+    pictures["audit"] = Path(f"plots/{dataset}/audit.png").read_bytes()
+    pictures["preprocess"] = Path(f"plots/{name}/preprocess.png").read_bytes()
+    title = f"{name}{' (generated images)' if info['generated'] else ''}"
+    pictures |= draw_charts(name, results, metrics["train"]["selected_epoch"], title)
+    return ReportData(
+        recipe=name,
+        params=params,
+        info=info,
+        config=config,
+        metrics=metrics,
+        results=results,
+        explanations=read_rows(f"metrics/{name}/explain.csv"),
+        label_issues=read_rows(f"plots/{name}/label_issues.csv"),
+        pictures=pictures,
+        sheets=sheets,
+        commit=last_commit(["src/train.py", *(f"src/brain_tumor/{room}" for room in config["code"])]),
+    )
 
 
-def last_commit(paths: Iterable[str]) -> str:
-    """The commit that last changed these files, which is the same in every full clone.
+def read_json(path: str) -> dict[str, Any]:
+    """Read a JSON object."""
+    content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return content
 
-    Not the commit that is checked out: each later commit would change the report without any change in it.
-    """
-    files = list(paths)
 
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words, "--", *files], capture_output=True, text=True, check=True).stdout.strip()
+def read_rows(path: str) -> list[dict[str, str]]:
+    """Read the rows of a CSV file as text, as they are printed."""
+    return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
 
-    try:
-        commit = git("log", "-1", "--format=%H")
-        changed = git("status", "--porcelain")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown (no Git history here)"
-    return f"{commit or 'none yet'}{' and changes that are not committed' if changed else ''}"
+
+def draw_charts(name: str, results: Results, selected_epoch: int, title: str) -> dict[str, bytes]:
+    """Draw the learning curves and the accuracy by type of leakage, as PNG files by name."""
+    curves, leaks = BytesIO(), BytesIO()
+    table = read_table(f"plots/{name}/curves.csv", numbers=CURVE_COLUMNS)
+    plot_learning_curves(curves, table, selected_epoch, f"{title}: learning curves")
+    plot_accuracy_by_leak(leaks, results.by_leak(), f"{title}: {results.n():,} test images")
+    return {"curves": curves.getvalue(), "leaks": leaks.getvalue()}
+
+
+def headline_values(results: Results, subset: str) -> dict[str, Any]:
+    """Return n, and value and interval of accuracy and macro F1, of a subset."""
+    estimates = {metric: results.get(metric, subset) for metric in ("accuracy", "macro_f1")}
+    return {"n": results.n(subset)} | {metric: list(one[:3]) for metric, one in estimates.items() if one}
 
 
 if __name__ == "__main__":
-    run(main, "recipe")
+    run_stage(main, "recipe")

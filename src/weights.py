@@ -1,24 +1,24 @@
-"""Fetch the pretrained weights of a backbone."""
+"""Download or copy the pretrained weights of a backbone."""
 
 import logging
 
-from brain_tumor.backbones import BackboneParams, collect
-from brain_tumor.outputs import staged, write_json
-from brain_tumor.params import read
-from stage import PARAMS, run
+from brain_tumor.core.cli import PARAMS, run_stage
+from brain_tumor.core.outputs import atomic_outputs, write_json
+from brain_tumor.core.params import read_params
+from brain_tumor.pretrained.weights import BackboneParams, save_weights
 
 log = logging.getLogger(__name__)
 
 
 def main(name: str) -> None:
-    """Write data/weights/<backbone>/: backbone.json and, unless training starts from scratch, the weights."""
-    params = read(PARAMS, f"backbones.{name}", BackboneParams)
-    with staged(f"data/weights/{name}") as (folder,):
+    """Write data/weights/<backbone>/: backbone.json and, unless its initialization is random, the weights."""
+    params = read_params(PARAMS, f"backbones.{name}", BackboneParams)
+    with atomic_outputs(f"data/weights/{name}") as (folder,):
         folder.mkdir()
-        backbone = collect(params, folder)
+        backbone = save_weights(params, folder)
         write_json(folder / "backbone.json", backbone)
     log.info("%s: %s", name, backbone["source"])
 
 
 if __name__ == "__main__":
-    run(main, "backbone")
+    run_stage(main, "backbone")

@@ -1,38 +1,39 @@
-"""Settings of the whole test suite, and what several of its modules start from."""
+"""Settings of the whole test suite, and fixtures of several modules."""
 
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from heads import shapes
 from hypothesis import settings
+
+from heads import shapes
 from project import Project, one_recipe
 
-# Derandomized, so that a failure in CI is the same failure here; no deadline, since machines differ in speed.
+# Derandomized: a failure in CI can be repeated here. No deadline: machines differ in speed.
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("project")
 
-# Modules that take a minute or more, the longest first: one that starts last would keep one worker while others idle.
-LONG = ("hub_recipes", "studies", "pipeline", "remote", "experiments", "readme", "training")
+# Modules that take a minute or more, the longest first. Started last, one of them would keep one worker busy alone.
+LONG_MODULES = ("hub_recipes", "studies", "pipeline", "remote", "experiments", "documented_commands", "trainer")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long modules."""
-    order = {f"test_{name}": place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+    """Start with the long modules."""
+    order = {f"test_{name}": position for position, name in enumerate(LONG_MODULES)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG_MODULES)))
 
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """A small recipe, `one`, that was reproduced and committed: to be copied, not to be changed."""
+    """A project with one small recipe, `one`, reproduced and committed. Copy it before changing it."""
     own = tmp_path_factory.getbasetemp()
-    base: Path = own if worker_id == "master" else own.parent  # which all workers share
-    project, done = base / "reproduced" / "project", base / "reproduced.done"
-    with FileLock(base / "reproduced.lock"):
+    shared: Path = own if worker_id == "master" else own.parent  # of all workers
+    root, done = shared / "reproduced" / "project", shared / "reproduced.done"
+    with FileLock(shared / "reproduced.lock"):
         if not done.exists():
-            project.parent.mkdir()
-            made = one_recipe(project, shapes(12))
-            made.run("dvc", "repro", "-P")
-            made.commit("reproduced")
+            root.parent.mkdir()
+            project = one_recipe(root, shapes(12))
+            project.run("dvc", "repro", "-P")
+            project.commit("reproduced")
             done.touch()
-    return Project.at(project)
+    return Project.open(root)

@@ -1,4 +1,4 @@
-"""The fuzzing of fuzz.py with mutations led by coverage; ends at the first file that breaks a reader.
+"""The readers of fuzz.py with coverage-guided mutations; stops at the first failure.
 
 pip install atheris && PYTHONPATH=src:tests python tests/fuzz_guided.py -runs=20000 -seed=1
 """
@@ -12,21 +12,20 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["brain_tumor", "PIL", "nibabel", "pydicom"]):
-    from fuzz import READERS, SEEDS, SLOW
-
-    from brain_tumor.errors import UserError
-    from brain_tumor.images import UnreadableImageError
+    from brain_tumor.core.errors import UserError
+    from brain_tumor.imaging.decode import UnreadableImageError
+    from fuzz import MAX_SECONDS, READERS, SEEDS
 
 NAMES = list(SEEDS)
 
 
 def main() -> None:
-    """Hand the command line to libFuzzer, with the seeds of fuzz.py as its corpus."""
+    """Run libFuzzer with the arguments of the command line; its corpus are the seeds of fuzz.py."""
     logging.disable()
     with tempfile.TemporaryDirectory() as folder:
 
-        def one(data: bytes) -> None:
-            # The first byte names the seed, and with it the reader; the rest is the file.
+        def read_file(data: bytes) -> None:
+            # The first byte selects the reader by the number of a seed; the rest is the file.
             name = NAMES[data[0] % len(NAMES)] if data else NAMES[0]
             with suppress(UserError, UnreadableImageError):
                 READERS[name.split(".")[0]](data[1:], name, Path(folder))
@@ -35,8 +34,8 @@ def main() -> None:
         corpus.mkdir()
         for number, content in enumerate(SEEDS.values()):
             (corpus / str(number)).write_bytes(bytes([number]) + content)
-        limits = [f"-timeout={SLOW:g}", "-max_len=100000", "-rss_limit_mb=0"]
-        atheris.Setup([*sys.argv, *limits, str(corpus)], one)
+        limits = [f"-timeout={MAX_SECONDS:g}", "-max_len=100000", "-rss_limit_mb=0"]
+        atheris.Setup([*sys.argv, *limits, str(corpus)], read_file)
         atheris.Fuzz()
 
 

@@ -1,17 +1,16 @@
-"""Small pictures that stand in for slices: a bright head of random inner structure on dark ground."""
+"""Small synthetic slices: a bright head with random inner structure on a dark background."""
 
 import io
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Gray = NDArray[np.uint8]
+from brain_tumor.core.types import Gray
 
 
 def head(seed: int, side: int = 96) -> Gray:
-    """A head of its own for each seed, (side, side + 8) pixels, with dark ground around."""
+    """Make a head that depends on the seed, (side, side + 8) pixels, with a dark background."""
     random = np.random.default_rng(seed)
     height, width = side, side + 8
     y, x = np.mgrid[:height, :width]
@@ -25,7 +24,7 @@ def head(seed: int, side: int = 96) -> Gray:
 
 
 def small(seeds: range, side: int = 32) -> Gray:
-    """(N, side, side) heads, squeezed to squares."""
+    """Make (N, side, side) heads, resized to squares."""
     return np.stack([np.asarray(cv2.resize(head(n), (side, side), interpolation=cv2.INTER_AREA)) for n in seeds])
 
 
@@ -37,7 +36,7 @@ def png(image: Gray, level: int = 6, mode: str = "L") -> bytes:
 
 
 def shape_png(label: str, number: int) -> bytes:
-    """A bright disk or a bright cross in a head of its own: two classes that a small net tells apart."""
+    """Make a PNG file of a bright disk or a bright cross in a head: two classes that a small network can separate."""
     random = np.random.default_rng([number, len(label)])
     pixels = (head(100 * len(label) + number, 48) * 0.7).astype(np.uint8)
     y, x = np.mgrid[:48, :56]
@@ -50,4 +49,5 @@ def shape_png(label: str, number: int) -> bytes:
 
 
 def shapes(count: int = 40) -> dict[str, bytes]:
+    """Make `count` PNG files per class, by path: crosses/… and disks/…"""
     return {f"{label}s/{n:02d}.png": shape_png(label, n) for label in ("cross", "disk") for n in range(count)}

@@ -1,7 +1,7 @@
-"""Loopback servers with the protocols of Kaggle and the Hugging Face hub, and a clean process to ask them.
+"""Loopback servers with the protocols of Kaggle and the Hugging Face hub, and a clean process for their clients.
 
-A server is a context manager; `url` is its address, `seen` what it was asked. Archives and weights are served
-from "localhost" while the service is "127.0.0.1", so that clients treat them as another host, as in life.
+A server is a context manager; `url` is its address, `requests` what it received. Archives and weights are served from
+"localhost" while the service is "127.0.0.1", so that clients treat them as another host, as in production.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ from typing import Any, NamedTuple, Self
 SIGNATURE = "5ecret51gnature"
 SOURCES = Path(__file__).parents[1] / "src"
 
-# Waits shrink to a hundredth; everything else is as in a stage.
+# Waits are divided by 100; everything else is as in a stage.
 DRIVER = """
 import logging, sys, time
 from pathlib import Path
 sleep = time.sleep
 time.sleep = lambda seconds: sleep(seconds / 100)
 logging.basicConfig(level=logging.INFO)
-from brain_tumor.errors import UserError
+from brain_tumor.core.errors import UserError
 try:
     exec(sys.argv[1])
 except UserError as error:
@@ -35,7 +35,7 @@ except UserError as error:
 
 
 def run_clean(code: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Python `code` in a process whose environment is HOME=`home` and what is given, and nothing else.
+    """Run Python `code` in a process whose environment is HOME=`home` and `environment` only.
 
     A UserError ends it with its message on standard error and exit code 1, as in a stage.
     """
@@ -44,8 +44,8 @@ def run_clean(code: str, home: Path, **environment: str) -> subprocess.Completed
     return subprocess.run(command, env=clean, cwd=home, capture_output=True, text=True, timeout=60, check=False)
 
 
-class Seen(NamedTuple):
-    """One request: method, path without its query, the headers Authorization and Range ('' if not sent)."""
+class ReceivedRequest(NamedTuple):
+    """A request: method, path without query, the headers Authorization and Range ('' if not sent)."""
 
     method: str
     path: str
@@ -57,8 +57,8 @@ class Server(ThreadingHTTPServer):
     """Serve on a free port of the loopback interface.
 
     Args:
-        failures: status codes that answer the first requests for something, one each.
-        cut: bytes after which the first file sent breaks off.
+        failures: status codes of the first responses, one each.
+        cut: number of bytes after which the connection of the first file breaks.
     """
 
     daemon_threads = True
@@ -67,7 +67,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.failures = list(failures)
         self.cut = cut
-        self.seen: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.storage = f"http://localhost:{self.server_port}/storage"
 
@@ -79,28 +79,30 @@ class Server(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
 
-    def answer(self, request: "Handler", path: str, query: str, body: bytes) -> None:
-        """Answer one request."""
+    def respond(self, request: "Handler", path: str, query: str, body: bytes) -> None:
+        """Respond to one request."""
         raise NotImplementedError
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands every request to its server's `answer`, and sends what that asks for."""
+    """Passes every request to `respond` of its server, and sends the response."""
 
     server: Server
 
     def handle_request(self) -> None:
-        """Note the request and have it answered."""
+        """Record the request and respond to it."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, _, query = self.path.partition("?")
         header = self.headers.get
-        self.server.seen.append(Seen(self.command, path, header("Authorization") or "", header("Range") or ""))
-        self.server.answer(self, path, query, body)
+        self.server.requests.append(
+            ReceivedRequest(self.command, path, header("Authorization") or "", header("Range") or "")
+        )
+        self.server.respond(self, path, query, body)
 
     do_GET = do_HEAD = do_POST = handle_request  # noqa: N815
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """Send a whole answer; underscores in names of headers stand for hyphens."""
+        """Send a response; underscores in names of headers are replaced by hyphens."""
         self.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -113,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(status, json.dumps(content).encode(), Content_Type="application/json")
 
     def reply_file(self, content: bytes, kind: str = "application/zip") -> None:
-        """Send a file, or the rest of it for a Range whose If-Range still holds."""
+        """Send a file, or the rest of it for a Range whose If-Range matches."""
         tag = f'"{hashlib.md5(content).hexdigest()}"'
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(match[1]) if match and self.headers.get("If-Range", tag) == tag else 0
@@ -130,16 +132,16 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[start:end])
 
     def log_message(self, *details: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 class KaggleServer(Server):
     """The download endpoint of Kaggle for the archives in `datasets`, keyed by `owner/slug` and version.
 
     Args:
-        token: where given, the one access token that is let in; without, everybody is.
-        html: send a web page in place of an archive.
-        expiring: a signed address serves once.
+        token: the only valid access token; '' accepts every request.
+        html: send a web page instead of an archive.
+        expiring: a signed URL is valid once.
     """
 
     def __init__(
@@ -156,15 +158,15 @@ class KaggleServer(Server):
         self.datasets, self.token, self.html, self.expiring = datasets, token, html, expiring
         self.spent: set[str] = set()
 
-    def answer(self, request: Handler, path: str, query: str, body: bytes) -> None:
-        """Introspect a token, redirect to a signed address, or serve an archive there."""
+    def respond(self, request: Handler, path: str, query: str, body: bytes) -> None:
+        """Introspect a token, redirect to a signed URL, or send an archive from there."""
         if path == "/v1/security.OAuthService/IntrospectToken":
             active = json.loads(body)["token"] == self.token
             request.reply_json(200, {"active": active, "username": "tester"} if active else {})
         elif path == "/v1/datasets.DatasetApiService/DownloadDataset":
-            asked = json.loads(body)
-            handle = f"{asked['ownerSlug']}/{asked['datasetSlug']}"
-            version = asked.get("datasetVersionNumber")
+            fields = json.loads(body)
+            handle = f"{fields['ownerSlug']}/{fields['datasetSlug']}"
+            version = fields.get("datasetVersionNumber")
             bearer = request.headers.get("Authorization")
             status = 302
             if self.failures:
@@ -174,10 +176,10 @@ class KaggleServer(Server):
             elif (handle, version) not in self.datasets:
                 status = 404
             if status != 302:
-                request.reply_json(status, {"code": status, "message": "refused"})
+                request.reply_json(status, {"code": status, "message": "rejected"})
                 return
-            address = f"{self.storage}/{handle}/{version}?X-Goog-Signature={SIGNATURE}{len(self.seen)}"
-            request.reply(302, Location=address)
+            signed_url = f"{self.storage}/{handle}/{version}?X-Goog-Signature={SIGNATURE}{len(self.requests)}"
+            request.reply(302, Location=signed_url)
         elif path.startswith("/storage/") and SIGNATURE in query and query not in self.spent:
             if self.expiring:
                 self.spent.add(query)
@@ -193,8 +195,8 @@ class KaggleServer(Server):
 class HubServer(Server):
     """The hub's `resolve` endpoint for `files`, keyed by repository, commit and file name.
 
-    Files are redirected to storage, as those under LFS are (weights always). Where `gated` holds a
-    token, only requests with that token are let in.
+    Files are redirected to storage, as those under LFS are (weights always). If `gated` is a token, only requests with
+    that token are accepted.
     """
 
     def __init__(
@@ -208,8 +210,8 @@ class HubServer(Server):
         super().__init__(failures=failures, cut=cut)
         self.files, self.gated = files, gated
 
-    def answer(self, request: Handler, path: str, query: str, body: bytes) -> None:
-        """Describe a file and redirect to storage, or serve it there."""
+    def respond(self, request: Handler, path: str, query: str, body: bytes) -> None:
+        """Describe a file and redirect to storage, or send it from there."""
         if path.startswith("/storage/") and SIGNATURE in query:
             contents = {hashlib.sha256(content).hexdigest(): content for content in self.files.values()}
             request.reply_file(contents[path.removeprefix("/storage/")], "application/octet-stream")
@@ -218,7 +220,7 @@ class HubServer(Server):
         if self.failures:
             request.reply(self.failures.pop(0))
         elif not match or match[1] not in {repo for repo, _, _ in self.files}:
-            # The hub does not tell strangers whether a repository exists.
+            # The hub does not reveal to anonymous users whether a repository exists.
             request.reply(404 if request.headers.get("Authorization") else 401, X_Error_Code="RepoNotFound")
         elif self.gated and request.headers.get("Authorization") != f"Bearer {self.gated}":
             request.reply(403, X_Error_Code="GatedRepo")

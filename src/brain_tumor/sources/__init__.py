@@ -1,1 +1,1 @@
-"""Where data sets come from: one package for each `source.kind`, with `Source` (its parameters) and `images`."""
+"""Sources of data sets: one package per `source.kind`, with `Source` (its parameters) and `images` (a generator)."""

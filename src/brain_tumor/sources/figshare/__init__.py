@@ -1,4 +1,4 @@
-"""Jun Cheng's brain tumor set on figshare: T1-weighted slices with contrast agent as MATLAB files, with masks."""
+"""Jun Cheng's brain tumor data set on figshare: contrast-enhanced T1-weighted slices with masks, as MATLAB files."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,32 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 
-from brain_tumor.archive import RawImage
-from brain_tumor.encoding import encode, encode_mask
-from brain_tumor.errors import UserError
-from brain_tumor.fetching import Expected, RefusedError, download, get_json, service
-from brain_tumor.on_disk import find_on_disk
+from brain_tumor.core.errors import UserError
+from brain_tumor.core.params import Block
+from brain_tumor.core.types import Floats, Gray
+from brain_tumor.datasets.http import ExpectedFile, HttpStatusError, download, get_json, service_url
+from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.imaging.boxes import bounding_box, format_boxes
+from brain_tumor.imaging.encode import encode_image, encode_mask
+from brain_tumor.local_files import find_local_file
 from brain_tumor.parallel import progress
-from brain_tumor.params import Block
-from brain_tumor.regions import bounds
-from brain_tumor.sources.figshare.slices import AGAIN, Member, open_archives, read_folds
+from brain_tumor.sources.figshare.slices import REDOWNLOAD_HINT, Member, open_archives, read_folds
 
 log = logging.getLogger(__name__)
 
-SERVICE = "https://api.figshare.com"
-REFUSALS = {401: "it asks for a login", 403: "it denies access", 404: "it has no such version, or no such file"}
-BY_HAND = """\
+SERVICE_URL = "https://api.figshare.com"
+STATUS_REASONS = {401: "login required", 403: "access denied", 404: "no such version, or no such file"}
+MANUAL_DOWNLOAD = """\
 Or download {files} in a browser
-from https://doi.org/10.6084/m9.figshare.{article} (version {version}), put what you get into a folder under the same
-names, and name that folder in the environment, as in DATA_ARCHIVES=/folder/of/archives dvc repro"""
+from https://doi.org/10.6084/m9.figshare.{article} (version {version}), save the files under the same names in a
+folder, and name that folder in the environment, as in DATA_ARCHIVES=/folder/of/archives dvc repro"""
 
 
 class Source(Block):
-    """The article, its version, and the files to read of it: zip archives of slices, and one .mat of their folds.
+    """`datasets.<name>.source` for a data set on figshare.
 
-    The 16 bits of an image become 8 along a straight line: 0 (or the least value, if that is negative) turns
-    into 0, and the `window_percentile`-th percentile of all its pixels (linearly interpolated between ranks)
-    into 255; what lies beyond is clipped, and the rest rounded to the nearest whole number, halves to even.
+    Attributes:
+        article: number of the article.
+        version: version of the article.
+        files: names of the files to read: zip archives of slices, and one .mat file with their folds.
+        window_percentile: percentile of an image's pixels that becomes 255. The scale is linear and starts at 0 or at
+            the image's minimum, if that is negative.
     """
 
     kind: Literal["figshare"]
@@ -46,10 +50,10 @@ class Source(Block):
 
     @field_validator("files")
     @classmethod
-    def _are_archives_and_folds(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+    def _require_archives_and_folds(cls, files: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(files)) < len(files) or any(PurePosixPath(name).name != name or "\\" in name for name in files):
             raise ValueError("`files` must be names without folders, each once")
-        if sorted({*(Path(name).suffix for name in files)}) != [".mat", ".zip"] or len(_folds_of(files)) != 1:
+        if sorted({*(Path(name).suffix for name in files)}) != [".mat", ".zip"] or len(_select_mat(files)) != 1:
             raise ValueError("`files` must be .zip archives and one .mat, as in [1-766.zip, cvind.mat]")
         return files
 
@@ -57,76 +61,81 @@ class Source(Block):
 def images(source: Source, scratch: Path) -> Iterator[RawImage]:
     """Yield the slices by ascending number, each with its label, patient, fold, mask and box.
 
-    Files are taken from the folders of DATA_ARCHIVES, and those not there from figshare (or the service that
-    FIGSHARE_API_URL names); downloads are kept in `scratch` for the next try. One image is in memory at a time.
+    Files are read from the folders of DATA_ARCHIVES; missing ones are downloaded from figshare (or from the URL in the
+    environment variable FIGSHARE_API_URL) and kept in `scratch` for the next run.
+    Only one image is in memory at a time.
 
     Raises:
-        UserError: a file that cannot be had, or does not hold what it should.
+        UserError: a file that cannot be downloaded, or that does not have the expected content.
     """
-    paths = _located(source, scratch / f"figshare-{source.article}-v{source.version}")
-    (cvind,) = _folds_of(source.files)
+    paths = _locate_files(source, scratch / f"figshare-{source.article}-v{source.version}")
+    (cvind,) = _select_mat(source.files)
     folds = read_folds(paths[cvind])
     with ExitStack() as stack:
         members = open_archives([path for name, path in paths.items() if name != cvind], stack)
         if sorted(members) != list(range(1, len(folds) + 1)):
             raise UserError(
-                f"{paths[cvind]} has folds for {len(folds)} slices, so that the archives must hold 1.mat to "
-                f"{len(folds)}.mat; they hold {len(members)} files, {min(members, default=0)}.mat to "
-                f"{max(members, default=0)}.mat. Check `files` in params.yaml, or {AGAIN}"
+                f"{paths[cvind]} has folds for {len(folds)} slices, so the archives must contain 1.mat to "
+                f"{len(folds)}.mat; they contain {len(members)} files, {min(members, default=0)}.mat to "
+                f"{max(members, default=0)}.mat. Check `files` in params.yaml, or {REDOWNLOAD_HINT}"
             )
         for number in progress(range(1, len(folds) + 1), "reading slices", len(folds)):
-            yield _image(members[number], number, folds[number - 1], source.window_percentile)
+            yield _read_image(members[number], number, folds[number - 1], source.window_percentile)
 
 
-def to_gray(image: NDArray[Any], percentile: float) -> NDArray[np.uint8]:
-    """Bring whole numbers of any range to 0 to 255, by the rule that `Source` states."""
+def scale_to_gray(image: NDArray[Any], percentile: float) -> Gray:
+    """Scale an image (H, W) of integers of any range to 0 to 255.
+
+    The scale is linear: 0, or the minimum if that is negative, becomes 0, and the percentile of all pixels (with linear
+    interpolation) becomes 255. Values outside are clipped; results are rounded to the nearest integer, halves to even.
+    """
     low, high = min(0, int(image.min())), float(np.percentile(image, percentile))
-    if high <= low:  # hardly a pixel differs from the lowest value
+    if high <= low:  # almost all pixels have the lowest value
         return np.zeros(image.shape, np.uint8)
-    share: NDArray[np.float64] = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1)
-    return np.rint(share * 255).astype(np.uint8)
+    levels: Floats = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1)
+    return np.rint(levels * 255).astype(np.uint8)
 
 
-def _image(member: Member, number: int, fold: int, percentile: float) -> RawImage:
+def _read_image(member: Member, number: int, fold: int, percentile: float) -> RawImage:
     image, mask, label, patient = member.read()
-    box = bounds(mask)
+    box = bounding_box(mask)
     return RawImage(
         path=f"{label}/{number:04d}.png",
-        content=encode(to_gray(image, percentile)),
+        content=encode_image(scale_to_gray(image, percentile)),
         label=label,
         patient=patient,
         mask=encode_mask(mask) if box else None,
         fold=str(fold),
-        box=box,
+        box=format_boxes([box] if box else []),
     )
 
 
-def _folds_of(files: Sequence[str]) -> list[str]:
+def _select_mat(files: Sequence[str]) -> list[str]:
     return [name for name in files if name.endswith(".mat")]
 
 
-def _located(source: Source, folder: Path) -> dict[str, Path]:
-    """Return the path of each of the source's files, downloaded to `folder` unless found on disk."""
-    found = {name: path for name in source.files if (path := find_on_disk(name)) is not None}
-    missing = [name for name in source.files if name not in found]
-    for path in found.values():
-        log.info("reading %s, found through DATA_ARCHIVES", path)
+def _locate_files(source: Source, folder: Path) -> dict[str, Path]:
+    """Return the path of each of the source's files; those not in DATA_ARCHIVES are downloaded to `folder`."""
+    local = {name: path for name in source.files if (path := find_local_file(name)) is not None}
+    missing = [name for name in source.files if name not in local]
+    for path in local.values():
+        log.info("reading %s from DATA_ARCHIVES", path)
     if not missing:
-        log.info("all files of %s are on disk: figshare is not asked", _title(source))
-        return found
-    advice = BY_HAND.format(files=", ".join(missing), article=source.article, version=source.version)
+        log.info("all files of %s are in DATA_ARCHIVES; no request to figshare", _format_title(source))
+        return local
+    advice = MANUAL_DOWNLOAD.format(files=", ".join(missing), article=source.article, version=source.version)
     try:
-        fetched = _fetch(source, missing, folder)
-    except RefusedError as refusal:
-        reason = REFUSALS.get(refusal.status, "it gives no reason")
-        raise UserError(f"{_title(source)}: the service {refusal} ({reason}).\n{advice}") from None
+        downloaded = _download_files(source, missing, folder)
+    except HttpStatusError as error:
+        reason = STATUS_REASONS.get(error.status, "unknown reason")
+        raise UserError(f"{_format_title(source)}: the service {error} ({reason}).\n{advice}") from None
     except UserError as error:
         raise UserError(f"{error}.\n{advice}") from None
-    return {name: found.get(name) or fetched[name] for name in source.files}
+    return {name: local.get(name) or downloaded[name] for name in source.files}
 
 
-class _Listed(BaseModel):
-    """What figshare says of a file, as far as it matters here."""
+class _FileInfo(BaseModel):
+    """The fields of figshare's description of a file that are used here."""
 
     id: int
     size: int
@@ -134,34 +143,35 @@ class _Listed(BaseModel):
     download_url: str
 
 
-def _fetch(source: Source, names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Download the files called `names`; raises RefusedError, or a UserError without advice."""
-    log.info("downloading %s: %s", _title(source), ", ".join(names))
-    address = f"{_service()}/v2/articles/{source.article}/versions/{source.version}"
-    article = get_json(address, {"Accept": "application/json"}, _title(source))
+def _download_files(source: Source, names: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Download files of the article; raises an HttpStatusError, or a UserError without advice."""
+    title = _format_title(source)
+    log.info("downloading %s: %s", title, ", ".join(names))
+    url = f"{_figshare_url()}/v2/articles/{source.article}/versions/{source.version}"
+    article = get_json(url, {"Accept": "application/json"}, title)
     try:
         entries = {str(entry["name"]): entry for entry in article["files"]}
         if unknown := [name for name in names if name not in entries]:
-            has = ", ".join(sorted(entries))
-            raise UserError(f"{_title(source)} has no file {unknown[0]} (it has {has}): check `files` in params.yaml")
-        listed = {name: _Listed.model_validate(entries[name]) for name in names}
+            existing = ", ".join(sorted(entries))
+            raise UserError(f"{title} has no file {unknown[0]} (it has {existing}): check `files` in params.yaml")
+        infos = {name: _FileInfo.model_validate(entries[name]) for name in names}
     except (KeyError, TypeError, ValidationError):
-        raise UserError(f"{_title(source)}: the service sent no list of files with sizes and MD5 sums") from None
-    return {name: _download(listed[name], folder / name) for name in names}
+        raise UserError(f"{title}: the service sent no list of files with sizes and MD5 sums") from None
+    return {name: _download_file(infos[name], folder / name) for name in names}
 
 
-def _download(listed: _Listed, target: Path) -> Path:
-    """Download by the interface itself: the address in the list is at times closed to all but browsers."""
-    expected = Expected(listed.size, listed.md5)
+def _download_file(info: _FileInfo, target: Path) -> Path:
+    """Download a file through the API; the URL in the list, which sometimes serves browsers only, is the fallback."""
+    expected = ExpectedFile(info.size, info.md5)
     try:
-        return download(f"{_service()}/v2/file/download/{listed.id}", target, expected, target.name)
-    except RefusedError:
-        return download(listed.download_url, target, expected, target.name)
+        return download(f"{_figshare_url()}/v2/file/download/{info.id}", target, expected, target.name)
+    except HttpStatusError:
+        return download(info.download_url, target, expected, target.name)
 
 
-def _service() -> str:
-    return service("FIGSHARE_API_URL", SERVICE)
+def _figshare_url() -> str:
+    return service_url("FIGSHARE_API_URL", SERVICE_URL)
 
 
-def _title(source: Source) -> str:
+def _format_title(source: Source) -> str:
     return f"figshare article {source.article}, version {source.version}"

@@ -1,6 +1,6 @@
-"""A folder of the user's own, in the repository or in one of the folders of DATA_ARCHIVES.
+"""A folder of the user, in the repository or in a folder of DATA_ARCHIVES.
 
-DVC does not watch the folder: after a change in it, run the download again with `dvc repro -f -s`.
+DVC does not track this folder: after a change in it, run the download again with `dvc repro -f -s`.
 """
 
 import logging
@@ -8,30 +8,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from brain_tumor.archive import RawImage
-from brain_tumor.clinical import expand
-from brain_tumor.errors import UserError
-from brain_tumor.folders import FolderFiles
-from brain_tumor.on_disk import find_on_disk
-from brain_tumor.own import OwnFiles
+from brain_tumor.core.errors import UserError
+from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.readers.folder import FolderFiles
+from brain_tumor.datasets.readers.volumes import expand_clinical
+from brain_tumor.datasets.user_files import UserFiles
+from brain_tumor.local_files import find_local_file
 
 log = logging.getLogger(__name__)
 
 
-class Source(OwnFiles):
-    """The folder's path, relative to the repository or to a folder of DATA_ARCHIVES, and what it holds."""
+class Source(UserFiles):
+    """`datasets.<name>.source` for a folder.
+
+    Attributes:
+        path: path of the folder, relative to the repository or to a folder of DATA_ARCHIVES.
+    """
 
     kind: Literal["folder"]
     path: str
 
 
 def images(source: Source, scratch: Path) -> Iterator[RawImage]:
-    """Yield the images of the folder; `scratch` is not used."""
-    path = Path(source.path) if Path(source.path).is_dir() else find_on_disk(source.path)
+    """Yield the images of the folder; `scratch` is not used.
+
+    Raises:
+        UserError: the folder was not found, or it contains no usable images.
+    """
+    path = Path(source.path) if Path(source.path).is_dir() else find_local_file(source.path)
     if path is None or not path.is_dir():
         raise UserError(
-            f"the folder {source.path} was not found: put it into the repository, or into another folder that you "
-            "name in the environment, as in DATA_ARCHIVES=/folder/of/folders dvc repro"
+            f"the folder {source.path} was not found: put it into the repository, or into another folder that is "
+            "named in the environment, as in DATA_ARCHIVES=/folder/of/folders dvc repro"
         )
     log.info("reading the folder %s", path)
-    yield from expand(source.rows(FolderFiles(path)), source.volumes)
+    yield from expand_clinical(source.read(FolderFiles(path)), source.volumes)

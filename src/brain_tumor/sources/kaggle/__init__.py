@@ -1,21 +1,27 @@
-"""A Kaggle data set: from an archive on disk if DATA_ARCHIVES has one, else through the Kaggle client."""
+"""A Kaggle data set: read from DATA_ARCHIVES if its archive is there, else downloaded with the Kaggle client."""
 
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from brain_tumor.archive import RawImage
-from brain_tumor.on_disk import find_on_disk
-from brain_tumor.params import Block
+from brain_tumor.core.params import Block
+from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.readers.zip_archive import Layout, read_images
+from brain_tumor.local_files import find_local_file
 from brain_tumor.sources.kaggle.client import fetch
-from brain_tumor.zips import Layout, read_images
 
 log = logging.getLogger(__name__)
 
 
 class Source(Block):
-    """Handle (`owner/slug`), version, and the layout of the archive's folders."""
+    """`datasets.<name>.source` for a Kaggle data set.
+
+    Attributes:
+        handle: `owner/slug`.
+        version: number of the version, from 1.
+        layout: which files of the archive are images.
+    """
 
     kind: Literal["kaggle"]
     handle: str
@@ -24,10 +30,14 @@ class Source(Block):
 
 
 def images(source: Source, scratch: Path) -> Iterator[RawImage]:
-    """Yield the data set's images; a download is kept in `scratch` for the next try."""
-    path = find_on_disk(source.handle.split("/")[-1] + ".zip")
+    """Yield the data set's images; a download is kept in `scratch` for the next run.
+
+    Raises:
+        UserError: an archive that cannot be downloaded, is unsafe or corrupted, or contains no usable images.
+    """
+    path = find_local_file(source.handle.split("/")[-1] + ".zip")
     if path is not None:
-        log.info("reading %s, found through DATA_ARCHIVES: Kaggle is not asked", path)
+        log.info("reading %s from DATA_ARCHIVES, without a request to Kaggle", path)
     else:
         log.info("downloading %s, version %d, from Kaggle", source.handle, source.version)
         path = fetch(source.handle, source.version, scratch)

@@ -1,4 +1,4 @@
-"""Data set archives from Kaggle, through Kaggle's own client; every failure says what to do."""
+"""Downloading data set archives with Kaggle's own client; every error message says what to do."""
 
 import io
 import logging
@@ -15,89 +15,92 @@ from urllib.parse import urlsplit
 import requests
 from filelock import FileLock
 
-from brain_tumor.errors import UserError
-from brain_tumor.fetching import (
-    TIMEOUT,
-    PassingError,
-    RefusedError,
+from brain_tumor.core.errors import UserError
+from brain_tumor.core.outputs import remove
+from brain_tumor.datasets.http import (
+    TIMEOUT_SECONDS,
+    HttpStatusError,
+    TransientError,
     is_web_page,
-    persistently,
     require_success,
-    service,
+    service_url,
+    with_retries,
 )
-from brain_tumor.outputs import remove
-from brain_tumor.zips import damage
+from brain_tumor.datasets.readers.zip_archive import find_corruption
 
 log = logging.getLogger(__name__)
 
-SERVICE = "https://api.kaggle.com"
+SERVICE_URL = "https://api.kaggle.com"
 HANDLE = re.compile(r"[\w-]+/[\w-]+", re.ASCII)
 
 SIGN_IN = """\
-Accept the data set's terms, if it has any, at {page} (a page that is not there at all means a wrong name or
-a private data set). Then sign in to Kaggle in one of these ways and run again:
+Accept the data set's terms, if it has any, at {page} (if that page does not exist, the name is wrong or
+the data set is private). Then sign in to Kaggle in one of these ways and run again:
   - run `kaggle auth login`, or
-  - create a token at https://www.kaggle.com/settings/api and put it into the environment variable
+  - create a token at https://www.kaggle.com/settings/api and save it in the environment variable
     KAGGLE_API_TOKEN or the file ~/.kaggle/access_token, or
   - with an older key: set KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json as ~/.kaggle/kaggle.json
 If you are signed in, the token may have expired: replace it."""
-BY_HAND = """\
-Or download the archive in a browser from {page}, put it into a folder
+MANUAL_DOWNLOAD = """\
+Or download the archive in a browser from {page}, save it in a folder
 as {slug}.zip, and name that folder in the environment, as in
 DATA_ARCHIVES=/folder/of/archives dvc repro"""
-NOT_FOUND = "There is no such data set, or no such version of it: check both against {page}"
+NOT_FOUND = "There is no such data set, or no such version of it: compare both with {page}"
 ADVICE = {401: SIGN_IN, 403: SIGN_IN, 404: NOT_FOUND}
 
 
 def fetch(handle: str, version: int, folder: Path) -> Path:
-    """Return the zip archive of one version of a Kaggle data set, downloaded unless it is there already.
+    """Download the zip archive of one version of a Kaggle data set unless it exists already.
 
-    Each version has its own subfolder of `folder`, since Kaggle's client keeps an older archive of the same
-    name without a word. An interrupted download is resumed; what ends up in place is complete, and each
-    member has been read once. `KAGGLE_API_URL` in the environment names another service than Kaggle's.
+    Each version has its own subfolder, since Kaggle's client would silently keep an archive of the same name. An
+    interrupted download is resumed. The archive appears at its path only after all members have been verified. The
+    environment variable KAGGLE_API_URL replaces the URL of Kaggle's service.
 
     Args:
-        handle: `owner/slug`, as in the address of the data set's page.
-        version: its number, from 1.
+        handle: `owner/slug`, as in the URL of the data set's page.
+        version: number of the version, from 1.
         folder: where downloads are kept.
 
+    Returns:
+        Path of the archive.
+
     Raises:
-        UserError: no access, no such version, no network, no zip archive: each with what to do.
+        UserError: no access, no such version, no network, or not a zip archive; the message says what to do.
     """
     if not HANDLE.fullmatch(handle) or version < 1:
         raise UserError(
-            f"'{handle}' version {version} names no Kaggle data set: the handle is owner/slug, as in the "
-            "address https://www.kaggle.com/datasets/owner/slug, and versions count from 1"
+            f"'{handle}' version {version} is not a Kaggle data set: the handle must be owner/slug, as in the URL "
+            "https://www.kaggle.com/datasets/owner/slug, and versions count from 1"
         )
     owner, slug = handle.split("/")
-    home = folder / f"{owner}-{slug}-v{version}"
-    archive = home / f"{slug}.zip"
+    subfolder = folder / f"{owner}-{slug}-v{version}"
+    archive = subfolder / f"{slug}.zip"
     if zipfile.is_zipfile(archive):
         return archive
-    draft = home / "partial" / archive.name
+    tmp_path = subfolder / "partial" / archive.name
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / "lock"):
-            if archive.exists():  # another process had it in the meantime
+        subfolder.mkdir(parents=True, exist_ok=True)
+        with FileLock(subfolder / "lock"):
+            if archive.exists():  # another process has downloaded it in the meantime
                 return archive
-            _download(handle, version, draft.parent)
-            if flaw := _flaw(draft):
-                remove(draft.parent)
-                raise _failure(handle, version, f"sent {flaw}; run again", BY_HAND)
-            draft.replace(archive)
-            remove(draft.parent)
+            _download(handle, version, tmp_path.parent)
+            if problem := _validate_download(tmp_path):
+                remove(tmp_path.parent)
+                raise _download_error(handle, version, f"sent {problem}; file discarded, run again", MANUAL_DOWNLOAD)
+            tmp_path.replace(archive)
+            remove(tmp_path.parent)
     except OSError as error:
-        raise UserError(f"{error.filename or home} cannot be written: {error.strerror}") from None
+        raise UserError(f"{error.filename or subfolder} cannot be written: {error.strerror}") from None
     return archive
 
 
 def _download(handle: str, version: int, folder: Path) -> None:
-    """Download to `folder`, with more attempts after passing failures.
+    """Download to `folder`, with retries after transient failures.
 
-    The client resumes a body that breaks off, but asks for it only once. What its exceptions and printed
-    lines say is never passed on: it holds the signed address of the archive.
+    The client resumes an interrupted body, but requests it only once. The text of its exceptions and its printed
+    lines are dropped, since they contain the signed URL of the archive.
     """
-    api = _client()
+    api = _import_client()
 
     def attempt() -> None:
         try:
@@ -108,75 +111,75 @@ def _download(handle: str, version: int, folder: Path) -> None:
         except requests.RequestException:
             raise
         except ValueError:
-            # The address expired while the client resumed: it has put the error page in place of the archive
-            # and would append to that next time.
+            # The URL expired while the client resumed: the client has saved the error page as the archive and would
+            # append to it next time.
             remove(folder)
-            raise PassingError("sent an archive of the wrong size") from None
+            raise TransientError("sent an archive of the wrong size") from None
 
     try:
-        persistently(attempt, f"{handle} version {version}")
-    except RefusedError as refusal:
-        raise _failure(handle, version, str(refusal), ADVICE.get(refusal.status, BY_HAND)) from None
+        with_retries(attempt, f"{handle} version {version}")
+    except HttpStatusError as error:
+        raise _download_error(handle, version, str(error), ADVICE.get(error.status, MANUAL_DOWNLOAD)) from None
     except UserError as error:
-        raise UserError(f"{error}.\n{_filled(BY_HAND, handle, version)}") from None
+        raise UserError(f"{error}.\n{_format_advice(MANUAL_DOWNLOAD, handle, version)}") from None
 
 
-def _failure(handle: str, version: int, problem: str, advice: str) -> UserError:
-    # The host alone: an address may hold a password.
-    host = urlsplit(_service()).hostname or "KAGGLE_API_URL"
-    advice = _filled(advice, handle, version)
+def _download_error(handle: str, version: int, problem: str, advice: str) -> UserError:
+    # Only the host is shown: a URL may contain a password.
+    host = urlsplit(_kaggle_url()).hostname or "KAGGLE_API_URL"
+    advice = _format_advice(advice, handle, version)
     return UserError(f"{handle} version {version} could not be downloaded: {host} {problem}.\n{advice}")
 
 
-def _filled(advice: str, handle: str, version: int) -> str:
+def _format_advice(advice: str, handle: str, version: int) -> str:
     page = f"https://www.kaggle.com/datasets/{handle}/versions/{version}"
     return advice.format(page=page, slug=handle.split("/")[1])
 
 
-def _service() -> str:
-    return service("KAGGLE_API_URL", SERVICE)
+def _kaggle_url() -> str:
+    return service_url("KAGGLE_API_URL", SERVICE_URL)
 
 
-def _client() -> Any:
-    """Return Kaggle's client, signed in if it finds credentials; without, its requests go out anonymously.
+def _import_client() -> Any:
+    """Return Kaggle's client, signed in if it finds credentials, otherwise anonymous.
 
-    The client knows no setting for another service, but looks the address up in a table. It must be there
-    before the import, which already sends a token to be checked.
+    The client has no setting for the URL of the service, but reads it from a table. The table is changed before the
+    import, which already sends a token to the service to be verified.
     """
     from kagglesdk import kaggle_env
 
-    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = _service()
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = _kaggle_url()
     with _quiet_import():
         import kaggle
-    build = kaggle.api.build_kaggle_client
+    build_client = kaggle.api.build_kaggle_client
 
-    def timed() -> Any:
-        client = build()
+    def build_client_with_timeout() -> Any:
+        client = build_client()
         http = client.http_client()
         http._init_session()
         for scheme in ("https://", "http://"):
-            http._session.mount(scheme, _Timed())
+            http._session.mount(scheme, _TimeoutAdapter())
         return client
 
-    kaggle.api.build_kaggle_client = timed
+    kaggle.api.build_kaggle_client = build_client_with_timeout
     return kaggle.api
 
 
-class _Timed(requests.adapters.HTTPAdapter):
-    """Gives requests without a time limit one: the client's first one would wait for ever."""
+class _TimeoutAdapter(requests.adapters.HTTPAdapter):
+    """Adds a timeout to requests without one: the client's first request has none."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or TIMEOUT
+        options["timeout"] = options.get("timeout") or TIMEOUT_SECONDS
         return super().send(request, *args, **options)
 
 
 @contextmanager
 def _quiet_import() -> Iterator[None]:
-    """Contain what importing the client does to the process.
+    """Suppress the side effects that importing the client has on the process.
 
-    Without credentials it prints how to sign in and calls `exit`, which closes standard input, before it
-    catches its own SystemExit. With VERBOSE set it turns on debug logging, which shows signed addresses,
-    prints requests with their credentials, and takes a whole archive for text to print.
+    Without credentials, the client prints how to sign in and calls `exit`, which closes standard input, before it
+    catches its own SystemExit. With VERBOSE set, it turns on debug logging, which shows signed URLs, prints requests
+    with their credentials, and prints a whole archive as text.
     """
     hidden = {name: os.environ.pop(name) for name in ("VERBOSE", "VERBOSE_OUTPUT") if name in os.environ}
     stdin, sys.stdin = sys.stdin, io.StringIO()
@@ -188,8 +191,8 @@ def _quiet_import() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _flaw(path: Path) -> str:
-    """Say what is wrong with a downloaded archive, or ''."""
+def _validate_download(path: Path) -> str:
+    """Return what is wrong with a downloaded archive, '' if nothing."""
     if not zipfile.is_zipfile(path):
         return ("a web page (HTML)" if is_web_page(path) else "a file") + " that is not a zip archive"
-    return damage(path)
+    return find_corruption(path)

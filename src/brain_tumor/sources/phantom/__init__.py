@@ -1,6 +1,6 @@
-"""A generated data set: real brain anatomy with simulated tumors, a mask and a patient for every image.
+"""A synthetic data set: real brain anatomy with simulated tumors, a mask and a patient for every image.
 
-It is no medical data: it lets the whole pipeline run without a download, with a known answer.
+It is not medical data. It lets the whole pipeline run without a download and with a known ground truth.
 """
 
 from collections.abc import Iterator
@@ -9,14 +9,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from brain_tumor.archive import RawImage
-from brain_tumor.encoding import encode
-from brain_tumor.params import Block
+from brain_tumor.core.params import Block
+from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.imaging.encode import encode_image
 from brain_tumor.sources.phantom.generator import generate
 
 
 class Source(Block):
-    """How many patients (a multiple of four gives classes of one size), slices of each, and the seed."""
+    """`datasets.<name>.source` for synthetic images.
+
+    Attributes:
+        patients: number of patients; a multiple of four gives classes of the same size.
+        slices: number of slices per patient.
+        seed: seed of all random numbers.
+    """
 
     kind: Literal["phantom"]
     patients: int = Field(ge=4)
@@ -26,8 +32,8 @@ class Source(Block):
 
 def images(source: Source, scratch: Path) -> Iterator[RawImage]:
     """Yield the generated images with their masks; `scratch` is not used."""
-    for made in generate(source.patients, source.slices, source.seed):
-        # The path tells no class: nothing that reads names could learn from them.
-        name = f"{made.patient}_{made.index}.png"
-        content, mask = encode(made.image), encode(made.mask)
-        yield RawImage(name, content, made.label, patient=made.patient, plane=made.plane, mask=mask)
+    for item in generate(source.patients, source.slices, source.seed):
+        # The class is not part of the path, so that it cannot be learned from file names.
+        path = f"{item.patient}_{item.index}.png"
+        content, mask = encode_image(item.image), encode_image(item.mask)
+        yield RawImage(path, content, item.label, patient=item.patient, plane=item.plane, mask=mask)

@@ -1,4 +1,4 @@
-"""The healthy head that every patient is a deformation of: the MNI152 brain in a skull, with scalp and face."""
+"""The healthy head, which is deformed for each patient: the MNI152 brain in a skull, with scalp and face."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -6,11 +6,11 @@ from importlib.resources import as_file, files
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from brain_tumor.sources.phantom.head import FAR, SKIN, TISSUES, distance_to
-from brain_tumor.sources.phantom.volumes import Floats, Volume, length, noise, smooth_union
+from brain_tumor.core.types import Floats, Gray, Masks
+from brain_tumor.sources.phantom.head import FAR, SKIN, TISSUES, compute_distance
+from brain_tumor.sources.phantom.volumes import Volume, norm, sample_noise, smooth_union
 
 BRAIN_ORIGIN = np.array([-98.0, -134.0, -72.0])
 """MNI position in mm of the first voxel of the template, whose voxels are 1 mm."""
@@ -32,7 +32,7 @@ class Anatomy:
         white: probability of white matter, 0 to 255.
         brain: distance to the brain's hull, which spans the sulci.
         skin: distance to the outer surface of the head.
-        tissues: distance to each tissue of brain_tumor.sources.phantom.head.
+        tissues: distance to each tissue in `brain_tumor.sources.phantom.head.TISSUES`.
         deep: (3, n) points in white matter, where gliomas grow.
         surface: (3, n) points under the dura of the hemispheres, falx included, where meningiomas grow.
         base: (3, n) points under the dura of the skull base and the posterior fossa.
@@ -51,72 +51,71 @@ class Anatomy:
 
 
 @cache
-def anatomy() -> Anatomy:
-    """Load the template that nilearn bundles and build the head around it, once a process (about two seconds)."""
-    t1, white = _template("t1"), _template("wm")
+def load_anatomy() -> Anatomy:
+    """Load the template that nilearn contains and build the head around it; cached, about two seconds."""
+    t1, white = _load_template("t1"), _load_template("wm")
     axes = [np.arange(low, high, SPACING) for low, high in zip(*CORNERS, strict=True)]
-    tissue = _on_grid(t1, axes) > 0
+    tissue = _resample_to_grid(t1, axes) > 0
     hull = ndi.binary_closing(tissue, ndi.generate_binary_structure(3, 1), iterations=6)
     brain = _signed_distance(ndi.binary_fill_holes(hull))
-    deep, surface, base = _sites(axes, tissue, brain, _on_grid(white, axes))
+    skin = smooth_union(brain - SCALP_AND_SKULL, compute_distance(SKIN, axes), FAR)
+    deep, surface, base = _find_sites(axes, tissue, brain, _resample_to_grid(white, axes))
     return Anatomy(
-        t1=Volume(_sharpened(t1), BRAIN_ORIGIN, 1.0, "constant"),
+        t1=Volume(_sharpen(t1), BRAIN_ORIGIN, 1.0, "constant"),
         white=Volume(white, BRAIN_ORIGIN, 1.0, "constant"),
-        brain=_volume(brain),
-        skin=_volume(_signed_distance(smooth_union(brain - SCALP_AND_SKULL, distance_to(SKIN, axes), FAR) < 0)),
-        tissues={name: _cropped(distance_to(shapes, axes)) for name, shapes in TISSUES.items()},
+        brain=_make_volume(brain),
+        skin=_make_volume(_signed_distance(skin < 0)),
+        tissues={name: _crop_to_near(compute_distance(shapes, axes)) for name, shapes in TISSUES.items()},
         deep=deep,
         surface=surface,
         base=base,
-        texture=noise(np.random.default_rng(7), size=96, correlation=1.0, spacing=1.0, deviation=1.0),
+        texture=sample_noise(np.random.default_rng(7), size=96, correlation=1.0, spacing=1.0, deviation=1.0),
     )
 
 
-def _template(kind: str) -> NDArray[np.uint8]:
+def _load_template(kind: str) -> Gray:
     """Read one of nilearn's MNI152 2009a volumes, 197 × 233 × 189 voxels of 1 mm."""
     name = f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz"
     with as_file(files("nilearn") / "datasets" / "data" / name) as path:
         return np.asarray(nib.Nifti1Image.from_filename(path).dataobj, dtype=np.uint8)
 
 
-def _sharpened(t1: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Undo some of the blur that averaging 152 brains left, inside the brain only."""
+def _sharpen(t1: Gray) -> Gray:
+    """Sharpen the brain: the template is blurred, since it is the average of 152 brains."""
     values, inside = t1.astype(np.float32), (t1 > 0).astype(np.float32)
     weight = np.maximum(ndi.gaussian_filter(inside, 1.6), np.float32(1e-3))
     detail = values - ndi.gaussian_filter(values, 1.6) / weight
     return np.rint(np.clip(values + np.float32(0.9) * detail, 0, 255) * inside).astype(np.uint8)
 
 
-def _on_grid(template: NDArray[np.uint8], axes: list[Floats]) -> NDArray[np.uint8]:
-    """Pick the template's voxels at the positions of the coarser grid, 0 outside."""
-    picked = np.zeros([len(axis) for axis in axes], np.uint8)
+def _resample_to_grid(template: Gray, axes: list[Floats]) -> Gray:
+    """Resample the template to a coarser grid, nearest neighbor, 0 outside."""
+    resampled = np.zeros([len(axis) for axis in axes], np.uint8)
     voxels = [(axis - low).astype(int) for axis, low in zip(axes, BRAIN_ORIGIN, strict=True)]
     valid = [(v >= 0) & (v < size) for v, size in zip(voxels, template.shape, strict=True)]
-    picked[np.ix_(*valid)] = template[np.ix_(*(v[ok] for v, ok in zip(voxels, valid, strict=True)))]
-    return picked
+    resampled[np.ix_(*valid)] = template[np.ix_(*(v[ok] for v, ok in zip(voxels, valid, strict=True)))]
+    return resampled
 
 
-def _signed_distance(mask: NDArray[np.bool_]) -> Floats:
-    """Signed distance to the edge of a mask on the grid; the smoothing hides the steps of its voxels."""
+def _signed_distance(mask: Masks) -> Floats:
+    """Compute the signed distance to the edge of a mask on the grid, smoothed to hide the steps between voxels."""
     outside, inside = ndi.distance_transform_edt(~mask), ndi.distance_transform_edt(mask)
     return ndi.gaussian_filter(SPACING * (np.asarray(outside) - np.asarray(inside)), 1.2)
 
 
-def _volume(distance: Floats) -> Volume:
+def _make_volume(distance: Floats) -> Volume:
     return Volume(distance.astype(np.float32), CORNERS[0], SPACING)
 
 
-def _cropped(distance: Floats) -> Volume:
-    """Keep only the part of a distance field where there is something near: the rest need not be looked up."""
+def _crop_to_near(distance: Floats) -> Volume:
+    """Crop a distance field to where distances are below FAR, so that fewer voxels are interpolated."""
     window = ndi.find_objects((distance < FAR).astype(np.uint8))[0]
     origin = CORNERS[0] + SPACING * np.array([part.start for part in window])
     return Volume(distance[window].astype(np.float32), origin, SPACING, "constant", FAR)
 
 
-def _sites(
-    axes: list[Floats], tissue: NDArray[np.bool_], brain: Floats, white: NDArray[np.uint8]
-) -> tuple[Floats, Floats, Floats]:
-    """Find where tumors may start: deep white matter, convexity and falx, skull base; each (3, n) in mm."""
+def _find_sites(axes: list[Floats], tissue: Masks, brain: Floats, white: Gray) -> tuple[Floats, Floats, Floats]:
+    """Find the points where tumors may start: deep white matter, convexity and falx, skull base; (3, n) each, in mm."""
     x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
     depth = SPACING * np.asarray(ndi.distance_transform_edt(tissue))
     rim = (depth > 0) & (depth < 2.5) & (np.abs(brain) < 4)
@@ -124,15 +123,15 @@ def _sites(
     convexity = (rim & (np.abs(x) > 12) & (z > -15)) | falx
     base = rim & (z <= -15) & (z > -56) & (y > -75)
 
-    def points(mask: NDArray[np.bool_]) -> Floats:
+    def points(mask: Masks) -> Floats:
         return np.stack([axis[index] for axis, index in zip(axes, np.nonzero(mask), strict=True)])
 
     return points((white > 215) & (depth > 8) & (z > -40)), points(convexity), points(base)
 
 
-def inward(point: Floats) -> Floats:
-    """Unit vector (3,) from a point (3,) near the surface of the brain towards its inside."""
+def inward_normal(point: Floats) -> Floats:
+    """Return the unit vector (3,) that points from a point (3,) near the surface of the brain to its inside."""
     steps = np.eye(3) * 6.0
-    brain = anatomy().brain
-    slope = brain.at(point[:, None] - steps) - brain.at(point[:, None] + steps)
-    return slope / np.maximum(length(slope), 1e-9)
+    brain = load_anatomy().brain
+    slope = brain.interpolate(point[:, None] - steps) - brain.interpolate(point[:, None] + steps)
+    return slope / np.maximum(norm(slope), 1e-9)

@@ -1,7 +1,7 @@
 """The head around the brain, built of ellipsoids and tubes: outer skin, face, skull base, neck, vessels.
 
-Positions are in mm in MNI space (x to the right, y to the front, z up), set by eye after atlases of
-cross-sectional anatomy. Every shape off the midline stands for a pair, one on each side.
+Positions are in mm in MNI space (x to the right, y to the front, z up). They were set by eye according to atlases of
+cross-sectional anatomy. Each shape off the midline represents a pair, one on each side.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brain_tumor.sources.phantom.volumes import Floats
+from brain_tumor.core.types import Floats
 
 FAR = 8.0
-"""Distances are computed up to this many mm from a shape; nothing is drawn farther out."""
+"""Distances are computed up to this many mm from a shape; nothing is rendered farther outside."""
 
 Point = tuple[float, float, float]
 
@@ -38,7 +38,7 @@ class Ball:
 
 @dataclass(frozen=True)
 class Tube:
-    """A straight tube with round ends."""
+    """A straight tube with hemispherical ends."""
 
     start: Point
     end: Point
@@ -52,9 +52,9 @@ class Tube:
         """Signed distance in mm, negative inside: (3, ...) -> (...)."""
         along = [end - start for start, end in zip(self.start, self.end, strict=True)]
         offset = [points[axis] - self.start[axis] for axis in range(3)]
-        share = sum(offset[axis] * along[axis] for axis in range(3)) / sum(step**2 for step in along)
-        share = np.clip(share, 0, 1)
-        gap = np.sqrt(sum((offset[axis] - share * along[axis]) ** 2 for axis in range(3)))
+        fraction = sum(offset[axis] * along[axis] for axis in range(3)) / sum(step**2 for step in along)
+        fraction = np.clip(fraction, 0, 1)
+        gap = np.sqrt(sum((offset[axis] - fraction * along[axis]) ** 2 for axis in range(3)))
         return np.asarray(gap - self.radius)
 
 
@@ -171,33 +171,33 @@ TISSUES = {
 """Shapes of each tissue outside the brain."""
 
 
-def both_sides(shapes: Sequence[Shape]) -> list[Shape]:
-    """Add the mirror image of every shape that does not lie on the midline."""
+def add_mirror_images(shapes: Sequence[Shape]) -> list[Shape]:
+    """Add the mirror image of each shape that is not on the midline."""
 
-    def mirrored(point: Point) -> Point:
+    def mirror(point: Point) -> Point:
         return -point[0], point[1], point[2]
 
     pairs: list[Shape] = []
     for shape in shapes:
         pairs.append(shape)
         if isinstance(shape, Ball) and shape.center[0]:
-            pairs.append(Ball(mirrored(shape.center), shape.radii))
+            pairs.append(Ball(mirror(shape.center), shape.radii))
         elif isinstance(shape, Tube) and (shape.start[0] or shape.end[0]):
-            pairs.append(Tube(mirrored(shape.start), mirrored(shape.end), shape.radius))
+            pairs.append(Tube(mirror(shape.start), mirror(shape.end), shape.radius))
     return pairs
 
 
-def distance_to(shapes: Sequence[Shape], axes: Sequence[Floats]) -> Floats:
-    """Signed distance to the nearest of the shapes on a grid.
+def compute_distance(shapes: Sequence[Shape], axes: Sequence[Floats]) -> Floats:
+    """Compute the signed distance to the nearest of the shapes on a grid.
 
     Args:
         axes: the x, y and z positions of the grid in mm, (X,), (Y,) and (Z,).
 
     Returns:
-        (X, Y, Z) in mm, negative inside, cut off at FAR.
+        (X, Y, Z) in mm, negative inside, at most FAR.
     """
     distance = np.full([len(axis) for axis in axes], FAR)
-    for shape in both_sides(shapes):
+    for shape in add_mirror_images(shapes):
         low, high = shape.bounds()
         window = tuple(slice(*np.searchsorted(axis, (low[i] - FAR, high[i] + FAR))) for i, axis in enumerate(axes))
         points = np.stack(np.meshgrid(*(axis[cut] for axis, cut in zip(axes, window, strict=True)), indexing="ij"))

@@ -1,8 +1,8 @@
-"""The three tumors: where they grow, their shape, and what they look like on a contrast-enhanced T1 scan.
+"""The three tumor types: their location, shape and appearance on a contrast-enhanced T1 scan.
 
-All sizes are radii or distances in mm. The looks follow textbook descriptions: gliomas are irregular, spread along
-white matter, and enhance in a ring around a dead core or hardly at all; meningiomas grow from the dura on a broad
-base and enhance evenly; pituitary adenomas fill the sella and swell upwards.
+All sizes are radii or distances in mm. The appearance follows textbook descriptions: gliomas are irregular, spread
+along white matter, and enhance in a ring around a necrotic core or hardly at all; meningiomas grow from the dura on a
+broad base and enhance evenly; pituitary adenomas fill the sella and grow upwards.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,32 @@ from typing import Self
 
 import numpy as np
 
-from brain_tumor.sources.phantom.anatomy import SELLA, anatomy, inward
+from brain_tumor.core.types import Floats
+from brain_tumor.sources.phantom.anatomy import SELLA, inward_normal, load_anatomy
 from brain_tumor.sources.phantom.head import Ball
 from brain_tumor.sources.phantom.tissue import Contrast, Tissue
-from brain_tumor.sources.phantom.volumes import Floats, Volume, blend, column, length, noise, smooth_union, smoothstep
+from brain_tumor.sources.phantom.volumes import (
+    Volume,
+    blend,
+    broadcast_vector,
+    norm,
+    sample_noise,
+    smooth_union,
+    smoothstep,
+)
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """A tumor made of lobes with a bumpy surface.
+    """A tumor that consists of lobes with an irregular surface.
 
     Attributes:
         center: (3,) in mm in the template.
-        radius: half of its usual width in mm.
-        lobes: ellipsoids that it is the smooth union of, relative to the center.
+        radius: half of its typical width in mm.
+        lobes: ellipsoids whose smooth union is the tumor, relative to the center.
         bumps: noise over the distance from the center, unit deviation.
-        roughness: height of the bumps as a share of the radius.
-        push: share of its volume that shoves the brain aside rather than replacing it, 0 to 1.
+        roughness: height of the bumps as a fraction of the radius.
+        push: fraction of its volume that displaces the brain instead of replacing it, 0 to 1.
         uptake: brightness of enhancing tumor relative to white matter.
         edema: reach in mm of the swelling along white matter; 0 for none.
     """
@@ -41,50 +50,50 @@ class Lesion:
     edema: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
+    def sample(cls, rng: np.random.Generator) -> Self:
         raise NotImplementedError
 
-    def displaced(self, points: Floats) -> Floats:
-        """Where the tissue at the points (3, n) was before the tumor pushed it outwards: (3, n) in mm."""
-        offset = points - column(self.center, points)
-        beyond = length(offset) - self.radius
+    def undo_displacement(self, points: Floats) -> Floats:
+        """Return where the tissue at the points (3, n) was before the tumor displaced it outwards: (3, n) in mm."""
+        offset = points - broadcast_vector(self.center, points)
+        beyond = norm(offset) - self.radius
         pull = 0.45 * self.push * np.exp(-np.clip(beyond, 0, None) / (0.7 * self.radius))
         return points - pull * offset
 
     def distance(self, tissue: Tissue) -> Floats:
-        """Signed distance (n,) to the surface of the tumor in mm, negative inside."""
-        offset = tissue.points - column(self.center, tissue.points)
+        """Compute the signed distance (n,) to the surface of the tumor in mm, negative inside."""
+        offset = tissue.points - broadcast_vector(self.center, tissue.points)
         distance = self.lobes[0].distance(offset)
         for lobe in self.lobes[1:]:
             distance = smooth_union(distance, lobe.distance(offset), 0.5 * self.radius)
-        return distance - self.roughness * self.radius * np.tanh(self.bumps.at(offset))
+        return distance - self.roughness * self.radius * np.tanh(self.bumps.interpolate(offset))
 
-    def share(self, tissue: Tissue, distance: Floats) -> Floats:
-        """Share of tumor at each point (n,), 0 to 1."""
+    def coverage(self, tissue: Tissue, distance: Floats) -> Floats:
+        """Compute the fraction (n,) of tumor at each point, 0 to 1."""
         return 1 - smoothstep(distance, -0.9, 0.9)
 
-    def level(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
-        """Brightness of the tumor (n,)."""
+    def brightness(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
+        """Compute the brightness (n,) of the tumor."""
         raise NotImplementedError
 
     def paint(self, image: Floats, tissue: Tissue, contrast: Contrast) -> tuple[Floats, Floats]:
-        """Lay the tumor on the healthy image: brightness (n,) and share of tumor (n,), edema not counted."""
-        offset = tissue.points - column(self.center, tissue.points)
-        near = length(offset) < 2.4 * self.radius + self.edema
-        painted, shares, tissue = image.copy(), np.zeros_like(image), tissue[near]
+        """Paint the tumor onto the healthy image: brightness (n,) and fraction of tumor (n,), edema not included."""
+        offset = tissue.points - broadcast_vector(self.center, tissue.points)
+        near = norm(offset) < 2.4 * self.radius + self.edema
+        result, coverage, tissue = image.copy(), np.zeros_like(image), tissue[near]
         distance = self.distance(tissue)
-        shares[near] = self.share(tissue, distance)
-        around = self.surroundings(image[near], tissue, contrast, distance)
-        painted[near] = blend(around, self.level(tissue, contrast, distance), shares[near])
-        return painted, shares
+        coverage[near] = self.coverage(tissue, distance)
+        surroundings = self.render_surroundings(image[near], tissue, contrast, distance)
+        result[near] = blend(surroundings, self.brightness(tissue, contrast, distance), coverage[near])
+        return result, coverage
 
-    def surroundings(self, image: Floats, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
-        """The image (n,) around the tumor: darker where white matter swells with water, in fingers."""
+    def render_surroundings(self, image: Floats, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
+        """Render the image (n,) around the tumor: white matter with edema is darker, in a finger-like pattern."""
         if not self.edema:
             return image
         reach = self.edema * (1 + 0.4 * np.tanh(tissue.coarse)) * (0.25 + 0.9 * tissue.white)
-        wet = (1 - smoothstep(distance / reach, 0.2, 1.0)) * smoothstep(tissue.white, 0.3, 0.75) * tissue.parenchyma
-        return blend(image, 0.6 * contrast.gray + 0.4 * contrast.csf, 0.75 * wet)
+        edema = (1 - smoothstep(distance / reach, 0.2, 1.0)) * smoothstep(tissue.white, 0.3, 0.75) * tissue.parenchyma
+        return blend(image, 0.6 * contrast.gray + 0.4 * contrast.csf, 0.75 * edema)
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Glioma(Lesion):
     Attributes:
         wall: thickness in mm of the enhancing ring; None for a low-grade glioma, which hardly enhances.
         core: brightness of the core from 0, fluid, to 1, gray matter.
-        spread: how much farther it reaches along white matter than through gray, as a share of the radius.
+        spread: how much farther it extends along white matter than through gray, as a fraction of the radius.
     """
 
     wall: float | None
@@ -102,16 +111,16 @@ class Glioma(Lesion):
     spread: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
+    def sample(cls, rng: np.random.Generator) -> Self:
         radius = rng.uniform(10, 25)
         high_grade = rng.random() < 0.75
-        lobes = [_lobe(rng, radius, rng.uniform(0.65, 0.95), 0.15)]
-        lobes += [_lobe(rng, radius, rng.uniform(0.35, 0.65), 0.5) for _ in range(rng.integers(1, 4))]
+        lobes = [_sample_lobe(rng, radius, rng.uniform(0.65, 0.95), 0.15)]
+        lobes += [_sample_lobe(rng, radius, rng.uniform(0.35, 0.65), 0.5) for _ in range(rng.integers(1, 4))]
         return cls(
-            center=_pick(rng, anatomy().deep),
+            center=_choose_site(rng, load_anatomy().deep),
             radius=radius,
             lobes=tuple(lobes),
-            bumps=_bumps(rng, radius, fine=0.7),
+            bumps=_sample_bumps(rng, radius, fine=0.7),
             roughness=rng.uniform(0.2, 0.36),
             push=rng.uniform(0.3, 0.6),
             uptake=rng.uniform(1.1, 1.6),
@@ -124,18 +133,18 @@ class Glioma(Lesion):
     def distance(self, tissue: Tissue) -> Floats:
         return super().distance(tissue) - self.spread * self.radius * (tissue.white - 0.6)
 
-    def share(self, tissue: Tissue, distance: Floats) -> Floats:
+    def coverage(self, tissue: Tissue, distance: Floats) -> Floats:
         softness = 1.2 if self.wall else 0.16 * self.radius
-        share = 1 - smoothstep(distance + 0.3 * tissue.fine, -softness, softness)
-        return share * smoothstep(-tissue.brain, -1.5, 0.5) * (0.35 + 0.65 * tissue.parenchyma)
+        coverage = 1 - smoothstep(distance + 0.3 * tissue.fine, -softness, softness)
+        return coverage * smoothstep(-tissue.brain, -1.5, 0.5) * (0.35 + 0.65 * tissue.parenchyma)
 
-    def level(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
+    def brightness(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
         mottle = 1 + 0.16 * tissue.coarse + 0.05 * tissue.fine
         core = (contrast.csf + self.core * (contrast.gray - contrast.csf)) * mottle
         if self.wall is None:
             faint = smoothstep(tissue.coarse, 1.0, 2.0) * (contrast.white * self.uptake - core)
             return np.asarray(0.55 * core + 0.4 * contrast.gray + 0.3 * faint)
-        bump = self.bumps.at(tissue.points - column(self.center, tissue.points))
+        bump = self.bumps.interpolate(tissue.points - broadcast_vector(self.center, tissue.points))
         wall = self.wall * (1 + 0.6 * np.tanh(bump + 0.5 * tissue.coarse))
         ring = smoothstep(distance + 0.7 * tissue.fine, -wall - 1.6, -wall + 1.0)
         patchy = 1 - 0.45 * smoothstep(tissue.coarse - 0.6 * bump, 0.4, 1.8)
@@ -149,7 +158,7 @@ class Meningioma(Lesion):
 
     Attributes:
         root: (3,) where it is attached to the dura, in mm in the template.
-        tail: length of the dural tail as a share of the radius.
+        tail: length of the dural tail as a fraction of the radius.
         side: +1 or -1 if it grows from the falx to that side, else 0.
         blotches: relative deviation of its brightness over about 5 mm.
     """
@@ -160,18 +169,18 @@ class Meningioma(Lesion):
     blotches: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        root = _pick(rng, anatomy().base if rng.random() < 0.4 else anatomy().surface)
+    def sample(cls, rng: np.random.Generator) -> Self:
+        root = _choose_site(rng, load_anatomy().base if rng.random() < 0.4 else load_anatomy().surface)
         side = float(rng.choice([-1.0, 1.0])) if abs(root[0]) < 3 else 0.0
-        normal = np.array([side, 0.0, 0.0]) if side else inward(root)
+        normal = np.array([side, 0.0, 0.0]) if side else inward_normal(root)
         radius = rng.uniform(10, 23)
-        lobes = [_lobe(rng, radius, rng.uniform(0.85, 1.0), 0.05)]
-        lobes += [_lobe(rng, radius, rng.uniform(0.4, 0.6), 0.45) for _ in range(rng.integers(0, 3))]
+        lobes = [_sample_lobe(rng, radius, rng.uniform(0.85, 1.0), 0.05)]
+        lobes += [_sample_lobe(rng, radius, rng.uniform(0.4, 0.6), 0.45) for _ in range(rng.integers(0, 3))]
         return cls(
             center=root + normal * radius * rng.uniform(0.1, 0.5),
             radius=radius,
             lobes=tuple(lobes),
-            bumps=_bumps(rng, radius, fine=0.3),
+            bumps=_sample_bumps(rng, radius, fine=0.3),
             roughness=rng.uniform(0.05, 0.15),
             push=rng.uniform(0.75, 1.0),
             uptake=rng.uniform(0.95, 1.4),
@@ -188,36 +197,40 @@ class Meningioma(Lesion):
             distance = np.maximum(distance, 0.6 - self.side * tissue.points[0])
         return distance
 
-    def share(self, tissue: Tissue, distance: Floats) -> Floats:
-        return super().share(tissue, distance) * (1 - smoothstep(tissue.brain, 1.4, 2.8))
+    def coverage(self, tissue: Tissue, distance: Floats) -> Floats:
+        return super().coverage(tissue, distance) * (1 - smoothstep(tissue.brain, 1.4, 2.8))
 
-    def level(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
+    def brightness(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
         bright = contrast.white * self.uptake
         return bright * (1 + self.blotches * tissue.coarse + contrast.grain * tissue.fine)
 
-    def surroundings(self, image: Floats, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
-        image = super().surroundings(image, tissue, contrast, distance)
+    def render_surroundings(self, image: Floats, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
+        image = super().render_surroundings(image, tissue, contrast, distance)
         cleft = np.exp(-(((distance - 1.5) / 0.8) ** 2)) * smoothstep(-tissue.brain, -1, 2)
         image = blend(image, contrast.csf, 0.65 * cleft)
-        offset = tissue.points - column(self.root, tissue.points)
-        along = length(offset) / self.radius
+        offset = tissue.points - broadcast_vector(self.root, tissue.points)
+        along = norm(offset) / self.radius
         dura = np.exp(-(((tissue.brain - 1.2) / 0.9) ** 2)) * (1 - smoothstep(along, 0.7, self.tail))
         return blend(image, contrast.white * self.uptake * 0.95, 0.9 * dura)
 
 
 @dataclass(frozen=True)
 class Pituitary(Lesion):
-    """An adenoma of the pituitary gland; `cyst` is the share of the radius that a dark center takes up, often 0."""
+    """An adenoma of the pituitary gland.
+
+    Attributes:
+        cyst: radius of a dark center as a fraction of the radius, often 0.
+    """
 
     cyst: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
+    def sample(cls, rng: np.random.Generator) -> Self:
         radius = rng.uniform(6.5, 15)
         large = radius > 9
         width, lean = rng.uniform(0.85, 1.15), rng.normal(0, 0.12)
         lobes = [Ball((0, 0, -0.15 * radius), (radius * width, 0.85 * radius, 0.8 * radius))]
-        if large:  # squeezed by the diaphragm of the sella, it takes the shape of a snowman
+        if large:  # constricted by the diaphragm of the sella, it has the shape of a snowman
             upper = radius * rng.uniform(0.5, 0.85)
             lobes.append(Ball((lean * radius, 0, 0.75 * radius), (upper, 0.9 * upper, upper)))
         if large and rng.random() < 0.35:  # into the cavernous sinus
@@ -227,7 +240,7 @@ class Pituitary(Lesion):
             center=SELLA + rng.normal(0, 1.2, 3) + np.array([0, 0, 0.2 * radius]),
             radius=radius,
             lobes=tuple(lobes),
-            bumps=_bumps(rng, radius, fine=0.4),
+            bumps=_sample_bumps(rng, radius, fine=0.4),
             roughness=rng.uniform(0.06, 0.16),
             push=0.8,
             uptake=rng.uniform(0.7, 1.3),
@@ -235,7 +248,7 @@ class Pituitary(Lesion):
             cyst=rng.uniform(0.3, 0.6) if rng.random() < 0.25 else 0.0,
         )
 
-    def level(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
+    def brightness(self, tissue: Tissue, contrast: Contrast, distance: Floats) -> Floats:
         solid = contrast.white * self.uptake * (1 + 0.08 * tissue.coarse + contrast.grain * tissue.fine)
         if not self.cyst:
             return solid
@@ -247,19 +260,19 @@ class Pituitary(Lesion):
 LESIONS: dict[str, type[Lesion]] = {"glioma": Glioma, "meningioma": Meningioma, "pituitary": Pituitary}
 
 
-def _pick(rng: np.random.Generator, sites: Floats) -> Floats:
+def _choose_site(rng: np.random.Generator, sites: Floats) -> Floats:
     return sites[:, rng.integers(sites.shape[1])]
 
 
-def _lobe(rng: np.random.Generator, radius: float, size: float, scatter: float) -> Ball:
-    """An ellipsoid of `size` radii, `scatter` radii off the center."""
+def _sample_lobe(rng: np.random.Generator, radius: float, size: float, scatter: float) -> Ball:
+    """Sample an ellipsoid of about `size` radii, about `scatter` radii off the center."""
     x, y, z = rng.normal(0, scatter * radius, 3)
     a, b, c = radius * size * rng.uniform(0.8, 1.25, 3)
     return Ball((x, y, z), (a, b, c))
 
 
-def _bumps(rng: np.random.Generator, radius: float, fine: float) -> Volume:
-    """Noise over half a radius, with finer noise of deviation `fine` on top."""
-    coarse = noise(rng, size=32, correlation=3.0, spacing=radius / 6, deviation=1.0)
-    detail = noise(rng, size=32, correlation=1.3, spacing=radius / 6, deviation=fine)
+def _sample_bumps(rng: np.random.Generator, radius: float, fine: float) -> Volume:
+    """Sample noise that is correlated over half a radius, plus finer noise of deviation `fine`."""
+    coarse = sample_noise(rng, size=32, correlation=3.0, spacing=radius / 6, deviation=1.0)
+    detail = sample_noise(rng, size=32, correlation=1.3, spacing=radius / 6, deviation=fine)
     return Volume(coarse.data + detail.data, coarse.origin, coarse.spacing, coarse.beyond)

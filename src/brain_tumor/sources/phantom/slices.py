@@ -1,20 +1,20 @@
-"""Slices of a patient: the plane, its position, and what the scanner adds."""
+"""Slices of a patient: the plane, its position, and the artifacts of the scanner."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from brain_tumor.sources.phantom.patient import Patient, stream
-from brain_tumor.sources.phantom.volumes import Floats, smoothstep
+from brain_tumor.core.types import Floats, Gray
+from brain_tumor.sources.phantom.patient import Patient, make_generator
+from brain_tumor.sources.phantom.volumes import smoothstep
 
 SIZE = 256
 PLANES = ("sagittal", "coronal", "axial")
 """Named by the axis that they are perpendicular to: x, y, z."""
 
 MIN_TUMOR_PIXELS = 60
-"""A slice with less tumor is taken elsewhere in the tumor."""
+"""For a slice with less tumor, another position in the tumor is tried."""
 
 MIDDLE = np.array([0.0, -16.0, -4.0])
 """Middle of the field of view in mm."""
@@ -30,48 +30,46 @@ class PhantomSlice:
         index: number of the slice within the patient, from 0.
         plane: axial, coronal, or sagittal.
         image: (256, 256) uint8.
-        mask: (256, 256) uint8; 255 where there is tumor, edema not included, else 0.
+        mask: (256, 256) uint8; 255 in the tumor, edema not included, and 0 elsewhere.
     """
 
     patient: str
     label: str
     index: int
     plane: str
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    image: Gray
+    mask: Gray
 
 
-def take_slice(patient: Patient, number: int, label: str, index: int, seed: int) -> PhantomSlice:
-    """Scan a slice; its plane, its position, and all that the scanner adds are drawn without regard to the class."""
-    axis = int(stream(seed, number, 2).permutation(3)[index % 3])
-    position = stream(seed, number, 3, index)
+def scan_slice(patient: Patient, number: int, label: str, index: int, seed: int) -> PhantomSlice:
+    """Scan a slice; its plane, its position and the artifacts of the scanner are sampled independently of the class."""
+    axis = int(make_generator(seed, number, 2).permutation(3)[index % 3])
+    position = make_generator(seed, number, 3, index)
     for attempt in range(12):
         point = patient.targets[:, position.integers(patient.targets.shape[1])]
         center = patient.targets.mean(1)
         goal = patient.locate(center + 0.8**attempt * (point - center))
-        image, mask = _scan(patient, axis, float(goal[axis]), stream(seed, number, 4, index))
+        image, mask = _scan(patient, axis, float(goal[axis]), make_generator(seed, number, 4, index))
         if patient.lesion is None or np.count_nonzero(mask) >= MIN_TUMOR_PIXELS:
             break
     return PhantomSlice(f"p{number:04d}", label, index, PLANES[axis], image, mask)
 
 
-def _scan(
-    patient: Patient, axis: int, position: float, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image and mask of the slice perpendicular to the axis, `position` mm along it."""
-    points = _points(axis, position, rng)
+def _scan(patient: Patient, axis: int, position: float, rng: np.random.Generator) -> tuple[Gray, Gray]:
+    """Return image and mask of the slice perpendicular to the axis, `position` mm along it."""
+    points = _pixel_positions(axis, position, rng)
     offset = np.zeros((3, 1, 1))
     offset[axis] = rng.uniform(1, 5) / 3
-    # Two planes stand for the thickness of the slice, over which the scanner averages.
+    # The scanner averages over the thickness of the slice, which is approximated by two planes.
     renderings = [patient.render(points + side * offset) for side in (-1, 1)]
     image, tumor = (sum(parts) / 2 for parts in zip(*renderings, strict=True))
     # The coil receives little from below the neck.
     image = image * smoothstep(points[2], *(rng.uniform(-128, -112) + np.array([0.0, 50.0])))
-    return _acquired(image, rng), np.where(tumor > 0.5, np.uint8(255), np.uint8(0))
+    return _simulate_acquisition(image, rng), np.where(tumor > 0.5, np.uint8(255), np.uint8(0))
 
 
-def _points(axis: int, position: float, rng: np.random.Generator) -> Floats:
-    """Positions (3, 256, 256) in mm of the pixels: head up or front up, slightly turned and shifted."""
+def _pixel_positions(axis: int, position: float, rng: np.random.Generator) -> Floats:
+    """Return the positions (3, 256, 256) of the pixels in mm: head or front up, slightly rotated and shifted."""
     right, up = [other for other in range(3) if other != axis]
     pixel, angle = rng.uniform(0.84, 1.0), np.deg2rad(rng.normal(0, 4))
     steps = (np.arange(SIZE) - (SIZE - 1) / 2) * pixel
@@ -85,8 +83,8 @@ def _points(axis: int, position: float, rng: np.random.Generator) -> Floats:
     return points
 
 
-def _acquired(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What the scanner makes of the true brightness (256, 256): blur, bias field, ghost, noise, window."""
+def _simulate_acquisition(image: Floats, rng: np.random.Generator) -> Gray:
+    """Apply the effects of a scanner to the true brightness (256, 256): blur, bias field, ghost, noise, window."""
     image = ndi.gaussian_filter(image, rng.uniform(0.35, 0.9))
     across = np.linspace(-1, 1, SIZE)
     x, y = across[None, :], across[:, None]
@@ -97,7 +95,7 @@ def _acquired(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     strength, shift = rng.uniform(0.02, 0.06), int(rng.integers(40, 120))
     if rng.random() < 0.12:
         image = image + strength * np.roll(image, shift, int(rng.integers(2)))
-    # The magnitude of a complex signal: its noise is Rician.
+    # The image is the magnitude of a complex signal, so its noise is Rician.
     real, imaginary = rng.uniform(0.008, 0.032) * rng.standard_normal((2, SIZE, SIZE))
     image = np.hypot(image + real, imaginary)
     image = np.clip(image / rng.uniform(0.88, 1.2), 0, 1) ** rng.uniform(0.85, 1.2)

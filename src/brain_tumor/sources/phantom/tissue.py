@@ -1,13 +1,13 @@
-"""Healthy tissue: what lies at each point of a patient's head, and how bright it is on the patient's scan."""
+"""Healthy tissue: its type at each point of a patient's head, and its brightness on the patient's scan."""
 
 from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from brain_tumor.sources.phantom.anatomy import anatomy
-from brain_tumor.sources.phantom.volumes import Floats, Volume, blend, smoothstep
+from brain_tumor.core.types import Floats, Masks
+from brain_tumor.sources.phantom.anatomy import load_anatomy
+from brain_tumor.sources.phantom.volumes import Volume, blend, smoothstep
 
 EDGE = 0.7
 """Half the width in mm of the transition from one tissue to the next."""
@@ -17,8 +17,10 @@ EDGE = 0.7
 class Contrast:
     """Brightness of the tissues on a contrast-enhanced T1 scan; 0 is black, about 1 the brightest fat.
 
-    `grain` is the relative deviation of the fine texture; `skull` scales the thickness of the bone;
-    `scalp` is the depth of the fat under the skin in mm.
+    Attributes:
+        grain: relative deviation of the fine texture.
+        skull: scales the thickness of the bone.
+        scalp: depth of the fat under the skin in mm.
     """
 
     csf: float
@@ -35,7 +37,7 @@ class Contrast:
     scalp: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
+    def sample(cls, rng: np.random.Generator) -> Self:
         gray = rng.uniform(0.42, 0.56)
         return cls(
             csf=rng.uniform(0.09, 0.19),
@@ -55,13 +57,13 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Tissue:
-    """What lies at n points.
+    """Properties of the tissue at n points.
 
     Attributes:
-        points: (3, n) positions in the template in mm, before any tumor pushed the brain aside.
+        points: (3, n) positions in the template in mm, before a tumor displaces the brain.
         t1: (n,) template intensity, 0 to 1.
         white: (n,) probability of white matter, 0 to 1.
-        parenchyma: (n,) share of brain tissue, 0 to 1.
+        parenchyma: (n,) fraction of brain tissue, 0 to 1.
         brain, skin: (n,) signed distance to the brain's hull and to the skin in mm, negative inside.
         fine, coarse: (n,) noise of unit deviation, correlated over about 1 and 5 mm.
     """
@@ -76,52 +78,52 @@ class Tissue:
     coarse: Floats
 
     @classmethod
-    def at(cls, points: Floats, brain_points: Floats, texture: Volume) -> Self:
-        """Look up the healthy head.
+    def interpolate(cls, points: Floats, brain_points: Floats, texture: Volume) -> Self:
+        """Interpolate the healthy head.
 
         Args:
-            points: (3, n) in mm in the template, for all but the brain itself.
-            brain_points: (3, n) the same points where folds and tumors moved the brain to.
+            points: (3, n) in mm in the template, for everything except the brain itself.
+            brain_points: (3, n) the same points, after displacement by folds and tumors, for the brain.
             texture: noise of unit deviation and 1 mm voxels.
         """
-        head = anatomy()
-        t1, brain = head.t1.at(brain_points) / 255, head.brain.at(points)
+        head = load_anatomy()
+        t1, brain = head.t1.interpolate(brain_points) / 255, head.brain.interpolate(points)
         return cls(
             points=points,
             t1=t1,
-            white=head.white.at(brain_points) / 255,
-            # A tumor pushes the brain against the bone, not through it.
+            white=head.white.interpolate(brain_points) / 255,
+            # A tumor displaces the brain up to the bone, not through it.
             parenchyma=smoothstep(t1, 0.04, 0.3) * (1 - smoothstep(brain, 0.5, 2.5)),
             brain=brain,
-            skin=head.skin.at(points),
-            fine=texture.at(points / 1.3),
-            coarse=texture.at(points / 4.5 + 31.0),
+            skin=head.skin.interpolate(points),
+            fine=texture.interpolate(points / 1.3),
+            coarse=texture.interpolate(points / 4.5 + 31.0),
         )
 
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> Self:
-        """The tissue at some of the points."""
-        return type(self)(*(getattr(self, field.name)[..., chosen] for field in fields(self)))
+    def __getitem__(self, mask: Masks) -> Self:
+        """Return the tissue at the points that the mask (n,) selects."""
+        return type(self)(*(getattr(self, field.name)[..., mask] for field in fields(self)))
 
 
-def healthy(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
-    """Brightness (n,) of the head without a tumor."""
+def render_healthy(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
+    """Compute the brightness (n,) of the head without a tumor."""
     levels = [contrast.csf * 0.8, contrast.csf, contrast.gray, contrast.white, contrast.white * 1.04]
     image = np.interp(tissue.t1, [0.0, 0.34, 0.66, 0.88, 1.0], levels)
     image *= 1 + contrast.grain * (tissue.fine + 0.3 * tissue.coarse)
     bare = tissue.parenchyma < 1
-    surroundings = _around_the_brain(tissue[bare], contrast, texture)
+    surroundings = _render_surroundings(tissue[bare], contrast, texture)
     image[bare] = blend(surroundings, image[bare], tissue.parenchyma[bare])
-    return image * _inside(tissue.skin)
+    return image * _compute_coverage(tissue.skin)
 
 
-def _inside(distance: Floats) -> Floats:
-    """Share of each point that lies within a shape, from the signed distance to it."""
+def _compute_coverage(distance: Floats) -> Floats:
+    """Compute the fraction (n,) of each point inside a shape from the signed distance to the shape."""
     return 1 - smoothstep(distance, -EDGE, EDGE)
 
 
-def _around_the_brain(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
-    """Brightness (n,) of all that is not brain, laid on from the deepest layer up."""
-    shapes = {name: volume.at(tissue.points) for name, volume in anatomy().tissues.items()}
+def _render_surroundings(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
+    """Compute the brightness (n,) of everything except the brain, from the deepest layer upwards."""
+    shapes = {name: volume.interpolate(tissue.points) for name, volume in load_anatomy().tissues.items()}
     mottle = 1 + 0.12 * tissue.coarse + 2 * contrast.grain * tissue.fine
     # The walls between the cells of the sinuses are of uneven thickness.
     shapes["air"] += 0.7 * tissue.coarse + 0.2
@@ -142,19 +144,19 @@ def _around_the_brain(tissue: Tissue, contrast: Contrast, texture: Volume) -> Fl
         "air": 0.02,
         "flow": 0.04,
     }
-    image = _muscles(tissue, contrast, texture)
+    image = _render_muscles(tissue, contrast, texture)
     for name, level in under_the_skull.items():
-        image = blend(image, level, _inside(shapes[name]))
-    image = _skull(image, tissue, contrast)
+        image = blend(image, level, _compute_coverage(shapes[name]))
+    image = _add_skull(image, tissue, contrast)
     for name, level in over_the_skull.items():
-        image = blend(image, level, _inside(shapes[name]))
-    return _sagittal_sinus(image, tissue, contrast)
+        image = blend(image, level, _compute_coverage(shapes[name]))
+    return _add_sagittal_sinus(image, tissue, contrast)
 
 
-def _muscles(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
-    """Muscles of face and neck: bundles along the body's axis with fat between them, under fat and skin."""
+def _render_muscles(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
+    """Render muscles of face and neck: bundles along the body's axis with fat between them, under fat and skin."""
     stretch = np.array([[6.5], [6.5], [22.0]])
-    bundles = texture.at(tissue.points / stretch)
+    bundles = texture.interpolate(tissue.points / stretch)
     image = contrast.muscle * (1 + 0.05 * tissue.fine + 0.1 * tissue.coarse + 0.1 * bundles)
     image = blend(image, contrast.fat * 0.8, 0.65 * np.exp(-((bundles / 0.16) ** 2)))
     scalp = smoothstep(tissue.skin + contrast.scalp + 0.6 * tissue.coarse, -1.2, 1.2)
@@ -162,8 +164,8 @@ def _muscles(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:
     return blend(image, contrast.muscle * 1.2, smoothstep(tissue.skin, -2.6, -1.2))
 
 
-def _skull(image: Floats, tissue: Tissue, contrast: Contrast) -> Floats:
-    """Fluid, inner table, marrow, and outer table around the brain; the skull base is thinner than the vault."""
+def _add_skull(image: Floats, tissue: Tissue, contrast: Contrast) -> Floats:
+    """Add fluid, inner table, marrow and outer table around the brain; the skull base is thinner than the vault."""
     thickness = contrast.skull * np.interp(tissue.points[2], [-34, -4], [0.5, 1.0])
     depth = tissue.brain / thickness + 0.35 * tissue.coarse
     marrow = contrast.marrow * np.exp(-(((depth - 5.9) / 1.4) ** 2)) * (0.85 + 0.3 * tissue.coarse)
@@ -171,9 +173,9 @@ def _skull(image: Floats, tissue: Tissue, contrast: Contrast) -> Floats:
     return blend(image, contrast.csf * (1 + 0.1 * tissue.coarse), 1 - smoothstep(depth, 1.8, 3.0))
 
 
-def _sagittal_sinus(image: Floats, tissue: Tissue, contrast: Contrast) -> Floats:
-    """The large vein along the top of the midline, filled with contrast agent."""
+def _add_sagittal_sinus(image: Floats, tissue: Tissue, contrast: Contrast) -> Floats:
+    """Add the large vein along the top of the midline, filled with contrast agent."""
     x, y, z = tissue.points
     high = smoothstep(z - 0.5 * np.clip(y + 20, 0, None), -10, 15)
-    share = np.exp(-((x / 4.0) ** 2) - ((tissue.brain - 1.2) / 2.4) ** 2) * high
-    return blend(image, contrast.vein, share)
+    opacity = np.exp(-((x / 4.0) ** 2) - ((tissue.brain - 1.2) / 2.4) ** 2) * high
+    return blend(image, contrast.vein, opacity)

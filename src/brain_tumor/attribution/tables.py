@@ -1,0 +1,74 @@
+"""Tables of metrics of heat maps with confidence intervals: the rows of explain.csv."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from brain_tumor.attribution.cases import ExplainParams
+from brain_tumor.core.types import Floats
+from brain_tumor.metrics.bootstrap import BootstrapParams, ResamplingUnits, bootstrap_means
+
+NO_MAP = ""  # in the column `map`, for metrics of the model alone
+COLUMNS = ["map", "baseline", "stage", "class", "metric", "n", "value", "low", "high"]
+
+
+def tabulate_means(
+    map_name: str,
+    metrics: Mapping[str, Floats],
+    rows: pd.DataFrame,
+    params: ExplainParams,
+    by_class: bool = False,
+    differences: Mapping[tuple[str, str], Floats] | None = None,
+) -> pd.DataFrame:
+    """Tabulate means over images with 95 % bootstrap intervals, over all images and optionally by class.
+
+    Args:
+        map_name: for the column `map`.
+        metrics: values (N,) of the images by metric; NaN where a metric is not defined.
+        rows: label and group of each image.
+        differences: likewise by metric and baseline: how much better the map is than the baseline.
+
+    Returns:
+        One row for each class ('' for all) and metric that is defined for an image, with the columns COLUMNS; `stage`
+        is empty.
+    """
+    values = {(metric, ""): each for metric, each in metrics.items()} | dict(differences or {})
+    bootstrap = BootstrapParams(rounds=params.rounds, seed=params.seed)
+    lines = []
+    for label in ("", *(sorted(set(rows["label"])) if by_class else ())):
+        mask = (rows["label"] == label).to_numpy(bool) if label else np.ones(len(rows), bool)
+        subset = rows[mask]
+        if not len(subset) or not values:
+            continue
+        units = ResamplingUnits(np.zeros(len(subset), np.int64), subset["group"].tolist(), subset["label"].tolist())
+        masked = {key: each[mask] for key, each in values.items()}
+        means = bootstrap_means(units, {str(k): each for k, each in enumerate(masked.values())}, bootstrap)
+        for ((metric, baseline), each), mean in zip(masked.items(), means.values(), strict=True):
+            count = int(np.isfinite(each).sum())
+            if count:
+                lines.append((map_name, baseline, "", label, metric, count, *mean))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def summarize_table(table: pd.DataFrame, counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
+    """Summarize explain.csv as explain.json: values over all images, without the intermediate randomization stages.
+
+    Args:
+        counts: numbers of images by map and name, which come first.
+
+    Returns:
+        By map (`model` for metrics of the model alone) its metrics, and under `baselines` the differences by baseline.
+        n, low and high stand in lists under `n_low_high`, which `dvc metrics diff` leaves out.
+    """
+    summary: dict[str, dict[str, Any]] = {map_name: dict(each) for map_name, each in counts.items()}
+    overall = table[(table["class"] == "") & (table["stage"] == "")]
+    columns = ["map", "baseline", "metric", "n", "value", "low", "high"]
+    for map_name, baseline, metric, n, value, low, high in overall[columns].itertuples(index=False):
+        block = summary.setdefault(map_name or "model", {})
+        if baseline:
+            block = block.setdefault("baselines", {}).setdefault(baseline, {})
+        block[metric] = value
+        block.setdefault("n_low_high", {})[metric] = [n, low, high]
+    return summary

@@ -1,0 +1,199 @@
+"""Predict images, DICOM files and NIfTI volumes with a trained or exported model. Not for clinical use."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brain_tumor.core.errors import UserError
+from brain_tumor.export.onnx_model import Description
+from brain_tumor.inference.files import find_files
+from brain_tumor.inference.predictor import GENERATED, Prediction, Predictor, PreparedImage, open_model, predict_files
+
+if TYPE_CHECKING:
+    from brain_tumor.commands.heat_maps import HeatMapWriter
+
+EXPORTS = "exports"
+SOME_FAILED, NOT_FINISHED, INTERRUPTED = 1, 2, 130  # exit codes
+MIN_FILES_FOR_PROGRESS = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a prediction for each image.
+
+    Returns:
+        0 if all files were predicted, 1 if some had an error, 2 if the run did not finish, 130 if it was interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):  # file names may contain any bytes
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    args = parse_arguments(argv)
+    try:
+        if args.heat_maps:
+            check_heat_map_arguments(args)
+        files = find_files(args.files)
+        predictor = open_model(resolve_model_path(args), args.runtime, args.int8)
+        heat_maps = open_heat_maps(args, predictor) if args.heat_maps else None
+        print_disclaimer(predictor.description)
+        results = show_progress(predict_files(files, predictor, args.plane, args.slices), files)
+        failures = print_results(results, choose_printer(args.format, predictor.description), heat_maps)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return NOT_FINISHED
+    except BrokenPipeError:  # `… | head`
+        sys.stderr.close()
+        return NOT_FINISHED
+    except OSError as error:
+        print(f"error: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        return NOT_FINISHED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return SOME_FAILED if failures else 0
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="brain-tumor predict", description=__doc__)
+    parser.add_argument("model", type=Path, help="a folder of models/ or exports/, or an .onnx file of `export`")
+    parser.add_argument("files", type=Path, nargs="+", help="images, DICOM files, NIfTI volumes, or folders of them")
+    parser.add_argument("--runtime", choices=("torch", "onnx"), help="default: that of the files in the model folder")
+    parser.add_argument("--int8", action="store_true", help="use the quantized file of an export")
+    parser.add_argument("--format", choices=("table", "csv", "jsonl"), default="table")
+    planes = ("axial", "coronal", "sagittal")
+    parser.add_argument("--plane", choices=planes, default="axial", help="of the slices of volumes (default: axial)")
+    parser.add_argument("--slices", type=int, default=5, help="number of slices per volume (default: %(default)s)")
+    parser.add_argument("--heat-maps", type=Path, metavar="FOLDER", help="write heat maps there (needs torch)")
+    parser.add_argument("--method", default="grad-cam", help="of the heat maps (default: %(default)s)")
+    args = parser.parse_args(argv)
+    if args.slices < 1:
+        parser.error("--slices must be 1 or more")
+    return args
+
+
+def resolve_model_path(args: argparse.Namespace) -> Path:
+    """Return the model to open: the export of a trained model if the ONNX runtime is wanted, otherwise `args.model`.
+
+    Raises:
+        UserError: the export was made from another model.
+    """
+    path: Path = args.model
+    export = path.resolve().parent.parent / EXPORTS / path.resolve().name
+    if not (path / "model.safetensors").exists() or args.runtime == "torch" or not export.is_dir():
+        return path
+    if args.runtime != "onnx" and not args.int8:
+        return path
+    if (export / "model.json").read_bytes() != (path / "model.json").read_bytes():
+        name = path.resolve().name
+        raise UserError(f"{export} is not an export of {path}: run `dvc repro stages/dvc.yaml:export@{name}`")
+    return export
+
+
+def check_heat_map_arguments(args: argparse.Namespace) -> None:
+    """Check the arguments of --heat-maps before any file is read.
+
+    Raises:
+        UserError: the model has no torch weights, torch is not installed, or an argument is invalid.
+    """
+    if not (args.model / "model.safetensors").exists():
+        raise UserError(f"heat maps need torch and a model of models/: {args.model} has no model.safetensors")
+    try:
+        from brain_tumor.inference.heat_maps import find_method
+    except ImportError as error:
+        raise UserError(f"heat maps need torch: {error.name} is not installed") from None
+    find_method(args.method)
+    if args.heat_maps.exists() and not args.heat_maps.is_dir():
+        raise UserError(f"--heat-maps {args.heat_maps} is a file, and must be a folder")
+
+
+def open_heat_maps(args: argparse.Namespace, predictor: Predictor) -> "HeatMapWriter":
+    """Open the folder of heat maps; the torch model is loaded if the predictor does not have it."""
+    from brain_tumor.commands.heat_maps import HeatMapWriter
+    from brain_tumor.inference.heat_maps import find_method
+    from brain_tumor.inference.torch_model import load_torch_model
+
+    model = predictor.torch_model or load_torch_model(args.model)
+    return HeatMapWriter(args.heat_maps, find_method(args.method), model)
+
+
+def print_disclaimer(description: Description) -> None:
+    """Print to standard error the limits of the predictions."""
+    print("Not for clinical use: research software, its output is not a diagnosis.", file=sys.stderr)
+    if description.generated_data:
+        print(GENERATED, file=sys.stderr)
+    if not description.passes_quality_check:
+        print("This file failed the export's quality check: use the float32 file instead.", file=sys.stderr)
+    if description.ood_reference is None:
+        print("No out-of-distribution check: only exported models carry this check.", file=sys.stderr)
+
+
+Result = tuple[PreparedImage, Prediction]
+
+
+def show_progress(results: Iterable[Result], files: Sequence[Path]) -> Iterator[Result]:
+    """Show a progress bar on standard error if there are many files."""
+    if len(files) < MIN_FILES_FOR_PROGRESS:
+        return iter(results)
+    from tqdm import tqdm
+
+    several = any(file.name.lower().endswith((".nii", ".nii.gz", ".dcm")) for file in files)  # images in one file
+    return iter(tqdm(results, "predicting", None if several else len(files), unit="image"))
+
+
+def print_results(
+    results: Iterable[Result], print_prediction: Callable[[Prediction], None], heat_maps: "HeatMapWriter | None"
+) -> int:
+    """Print predictions as they come, and write their heat maps; return the number of failures."""
+    failures = 0
+    for item, prediction in results:
+        print_prediction(prediction)
+        failures += bool(prediction.error)
+        try:
+            if heat_maps is not None:
+                heat_maps.write(item, prediction)
+        except UserError as error:
+            print(f"{escape_filename(item.file)}: no heat map: {error}", file=sys.stderr)
+            failures += 1
+    return failures
+
+
+def choose_printer(output_format: str, description: Description) -> Callable[[Prediction], None]:
+    """Return the function that prints a prediction as `table`, `csv` or `jsonl`; the header of a CSV is printed."""
+    if output_format == "jsonl":
+        return print_json
+    if output_format == "table":
+        return print_text
+    writer, classes = csv.writer(sys.stdout, lineterminator="\n"), description.classes
+    writer.writerow(["file", "predicted", *(f"p_{label}" for label in classes), "prediction_set", "warnings", "error"])
+
+    def print_csv(prediction: Prediction) -> None:
+        probabilities = [prediction.probabilities.get(label, "") for label in classes]
+        lists = ["; ".join(prediction.prediction_set), "; ".join(prediction.warnings)]
+        writer.writerow([prediction.file, prediction.predicted, *probabilities, *lists, prediction.error])
+
+    return print_csv
+
+
+def print_json(prediction: Prediction) -> None:
+    """Print a prediction as one line of JSON."""
+    print(json.dumps(prediction._asdict(), allow_nan=False))
+
+
+def print_text(prediction: Prediction) -> None:
+    """Print a prediction for people, with a line for each warning."""
+    name = escape_filename(prediction.file)
+    if prediction.error:
+        print(f"{name}: not read: {escape_filename(prediction.error)}")
+        return
+    probabilities = "  ".join(f"{label} {p:.1%}" for label, p in prediction.probabilities.items())
+    print(f"{name}: {prediction.predicted}  [{probabilities}]")
+    for warning in prediction.warnings:
+        print(f"    ! {warning}")
+
+
+def escape_filename(name: str) -> str:
+    """Escape the characters that a terminal would interpret."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)

@@ -1,0 +1,1 @@
+"""What every stage uses: errors, parameters, outputs, the command line of stages, array types."""

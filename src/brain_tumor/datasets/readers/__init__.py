@@ -1,0 +1,1 @@
+"""Readers of images from archives, folders, tables, clinical volumes and annotation files."""

@@ -1,0 +1,1 @@
+"""Evaluation of a model on test rows, compared with baselines and under perturbations."""

@@ -1,0 +1,1 @@
+"""Export to ONNX, and exported models without torch."""

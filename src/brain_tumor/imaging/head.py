@@ -1,0 +1,119 @@
+"""Locating the head in an image, and checking whether an image looks like a slice of a head."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from brain_tumor.core.types import Box, Gray
+
+HEAD_SEARCH_SIZE = 256  # maximum length, in pixels, of the longer side of the image in which the head is located
+FLAT_FRACTION = 0.08  # of an image's gray range: rows and columns that vary less are borders, since JPEG adds noise
+MIN_CONTENT_PIXELS = 16  # rows and columns that remain in any case
+MAX_BORDER_PASSES = 16  # number of nested frames that are removed
+
+
+def content_box(gray: Gray) -> Box:
+    """Return the box of an (H, W) image without the flat rows and columns at its edges: borders, frames, padding."""
+    box = (0, 0, gray.shape[1], gray.shape[0])
+    noise = FLAT_FRACTION * (int(gray.max()) - int(gray.min()))
+    # Removing columns may turn a row into a flat one, as for an image in a frame on a page.
+    for _ in range(MAX_BORDER_PASSES):
+        left, top, right, bottom = box
+        top, bottom = _content_range(gray[top:bottom, left:right], top, noise)
+        left, right = _content_range(gray[top:bottom, left:right].T, left, noise)
+        if box == (left, top, right, bottom):
+            break
+        box = (left, top, right, bottom)
+    return box
+
+
+def _content_range(lines: Gray, start: int, noise: float) -> tuple[int, int]:
+    """Return the first line that is not flat and the end of the last one, at least MIN_CONTENT_PIXELS apart.
+
+    Args:
+        lines: (N, M), the rows or the columns of an image.
+        start: index of the first of the lines in the image; added to the result.
+        noise: range of gray levels up to which a line is flat.
+    """
+    busy = np.flatnonzero(lines.max(1) - lines.min(1) > noise)
+    first, last = (int(busy[0]), int(busy[-1]) + 1) if len(busy) else (len(lines) // 2, len(lines) // 2)
+    lacking = max(0, MIN_CONTENT_PIXELS - (last - first))
+    first = max(0, min(first - lacking // 2, len(lines) - MIN_CONTENT_PIXELS))
+    return start + first, start + min(len(lines), max(last, first + MIN_CONTENT_PIXELS))
+
+
+def foreground_threshold(gray: Gray) -> float:
+    """Return the gray level above which a pixel is tissue: halfway from the background to Otsu's threshold."""
+    otsu = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    background = float(np.percentile(gray, 3))
+    return background + max(6.0, 0.5 * (otsu - background))
+
+
+def segment_head(gray: Gray) -> tuple[Gray, Box]:
+    """Segment the largest bright object of an (H, W) image, which leaves out burned-in text.
+
+    Returns:
+        mask: (H, W), 1 on the head and 0 elsewhere; 1 everywhere if there is no bright object.
+        box: around the mask.
+    """
+    blurred = np.asarray(cv2.GaussianBlur(gray, (5, 5), 0), np.uint8)
+    bright = (blurred > foreground_threshold(blurred)).astype(np.uint8)
+    bright = np.asarray(cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((5, 5))), np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
+    if count < 2:
+        return np.ones_like(gray), (0, 0, gray.shape[1], gray.shape[0])
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    x, y, width, height = (int(value) for value in stats[largest, :4])
+    return (labels == largest).astype(np.uint8), (x, y, x + width, y + height)
+
+
+class HeadView(NamedTuple):
+    """An image without flat borders, scaled down to at most HEAD_SEARCH_SIZE, and the head in it.
+
+    Attributes:
+        gray: (H, W).
+        mask: (H, W), 1 on the head and 0 elsewhere.
+        box: around the head.
+    """
+
+    gray: Gray
+    mask: Gray
+    box: Box
+
+
+def locate_head(gray: Gray) -> HeadView:
+    """Remove the flat borders of an (H, W) image of at least one pixel, scale it down, and segment the head."""
+    left, top, right, bottom = content_box(gray)
+    image = Image.fromarray(gray[top:bottom, left:right])
+    scale = min(1.0, HEAD_SEARCH_SIZE / max(image.size))
+    size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))
+    small = np.asarray(image.resize(size, Image.Resampling.BOX))
+    return HeadView(small, *segment_head(small))
+
+
+def head_quality_warning(view: HeadView) -> str:
+    """Return why an image does not look like a slice of a head, '' if it does.
+
+    A slice of a head is one compact bright object on a dark background. The limits are wide: they are meant to detect
+    charts, photographs, pages of text and noise among the slices.
+    """
+    gray, mask, box = view
+    height, width = box[3] - box[1], box[2] - box[0]
+    if min(gray.shape) < 24:
+        return "the image without its flat borders is too small"
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9)))
+    contours = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    outline = max(contours, key=cv2.contourArea)
+    area, hull = cv2.contourArea(outline), cv2.contourArea(cv2.convexHull(outline))
+    if area < 0.04 * gray.size:
+        return "no bright object of a head's size"
+    if not 0.4 < width / height < 2.5:
+        return "the bright object is too elongated for a head"
+    if area < 0.33 * hull:
+        return "the bright object is too ragged for a head"
+    # Blurred first, so that dark specks of noise and text do not count as background.
+    if np.percentile(cv2.GaussianBlur(gray, (0, 0), HEAD_SEARCH_SIZE / 24), 8) > 0.65 * gray[mask > 0].mean():
+        return "no dark background around a head"
+    return ""

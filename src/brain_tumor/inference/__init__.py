@@ -1,0 +1,1 @@
+"""Predictions for files: reading, preprocessing, probabilities, warnings."""

@@ -1,0 +1,307 @@
+"""Metrics and differences of metrics with 95 % intervals, by one bootstrap over groups for all models and subsets."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from brain_tumor.core.params import Block
+from brain_tumor.core.types import Floats, Ints, Masks
+from brain_tumor.metrics.classification import (
+    Metrics,
+    classification_metrics,
+    confusion_matrices,
+    safe_divide,
+    wilson_interval,
+)
+from brain_tumor.parallel import ordered_map
+
+CHUNK_ROUNDS = 100  # resamples computed together
+METHOD = "95 % percentile bootstrap over groups, stratified by class"
+KEY_COLUMNS = (
+    "model", "reference", "subset", "reference_subset", "attribute", "attribute_value", "class", "metric",
+)  # fmt: skip
+COLUMNS = (*KEY_COLUMNS, "n", "value", "low", "high", "wilson_low", "wilson_high")
+
+
+class PredictionSet(NamedTuple):
+    """Predictions of a model for a subset of the rows.
+
+    Attributes:
+        model, subset: names, which become columns of the table.
+        probabilities: (N, K) of all rows.
+        mask: (N,) rows of the subset.
+        means: by metric name, (N,) values whose mean is a metric of its own.
+        attribute, attribute_value: how the subset is restricted further, as `plane` and `axial`; '' if it is not.
+    """
+
+    model: str
+    subset: str
+    probabilities: Floats
+    mask: Masks
+    means: Mapping[str, Floats] = {}
+    attribute: str = ""
+    attribute_value: str = ""
+
+
+class Estimate(NamedTuple):
+    """A metric of n images with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """Format as `0.873 (0.812–0.921)`, without the interval where there is none."""
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})" if self.low == self.low else f"{self.value:.3f}"
+
+
+class BootstrapParams(Block):
+    """Number of resamples, and the seed that draws them."""
+
+    rounds: int = Field(ge=100)
+    seed: int
+
+
+class ResamplingUnits(NamedTuple):
+    """The units that are resampled: class numbers (N,), the group of each row (N,) and the stratum of each row (N,)."""
+
+    truth: Ints
+    groups: Sequence[str]
+    strata: Sequence[str]
+
+
+class Replicates(NamedTuple):
+    """Metrics on the rows as they are (R = 1), and on R resamples of them."""
+
+    estimate: Metrics
+    resampled: Metrics
+
+
+def bootstrap_metrics(
+    units: ResamplingUnits,
+    prediction_sets: Sequence[PredictionSet],
+    classes: Sequence[str],
+    params: BootstrapParams,
+    differences: Sequence[tuple[int, int]] = (),
+    operating_point: float | None = None,
+) -> pd.DataFrame:
+    """Compute metrics of sets of predictions for the same rows, all on the same resamples.
+
+    Args:
+        units: class, group and stratum of each row.
+        prediction_sets: sets without rows are left out.
+        classes: names of the K classes.
+        params: number of resamples and seed.
+        differences: pairs of indices into `prediction_sets`; of each the first minus the second is computed as well.
+        operating_point: of two classes, the minimum probability of the first at which it is predicted.
+
+    Returns:
+        One row per metric, with the columns `COLUMNS`. `reference` and `reference_subset` are '' except for
+        differences, where one or both name what was subtracted. `class` is '' for all classes together. `n` is the
+        number of rows that the metric is about (of recall those of the class). `low` and `high` are the 95 %
+        percentile bootstrap interval, `wilson_low` and `wilson_high` Wilson's interval of plain proportions.
+    """
+    used = {index: one for index, one in enumerate(prediction_sets) if one.mask.any()}
+    replicates = dict(zip(used, _replicate(units, list(used.values()), params, operating_point), strict=True))
+    tables = []
+    for index, one in used.items():
+        table = _tabulate(replicates[index], int(one.mask.sum()), classes)
+        tables.append(_label(_add_wilson(table, units, one, classes), one))
+    for first, second in differences:
+        if first in used and second in used:
+            difference = _subtract(replicates[first], replicates[second])
+            table = _tabulate(difference, int(used[second].mask.sum()), classes)
+            tables.append(_label(table, used[first], used[second]))
+    columns = list(COLUMNS)
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def bootstrap_means(
+    units: ResamplingUnits, values: Mapping[str, Floats], params: BootstrapParams
+) -> dict[str, tuple[float, float, float]]:
+    """Compute means of values with 95 % intervals, leaving out NaN.
+
+    Args:
+        units: class, group and stratum of each row.
+        values: by metric name, (N,) values.
+        params: number of resamples and seed.
+
+    Returns:
+        By metric name the mean and the ends of its interval; NaN where all values are NaN.
+    """
+    table = np.stack(list(values.values()), 1)
+    defined = np.isfinite(table).astype(float)
+    filled = np.where(defined > 0, table, 0.0)
+    resampled = np.concatenate(
+        [
+            safe_divide(weights @ filled, weights @ defined)
+            for chunk in range(_num_chunks(params))
+            for weights in [resample(units, chunk, params)]
+        ]
+    )
+    means = safe_divide(filled.sum(0), defined.sum(0))
+    return {
+        name: (float(means[k]), *_interval(name, float(means[k]), resampled[:, k])) for k, name in enumerate(values)
+    }
+
+
+def resample(units: ResamplingUnits, chunk: int, params: BootstrapParams) -> Floats:
+    """Draw whole groups with replacement, within the stratum of their first row.
+
+    Returns:
+        Weights (R, N) of the rows, R ≤ `CHUNK_ROUNDS`: how often each row was drawn.
+    """
+    names, member = np.unique(np.asarray(units.groups), return_inverse=True)
+    strata = np.unique(np.asarray(units.strata), return_inverse=True)[1]
+    stratum_of_group = np.zeros(len(names), np.int64)
+    stratum_of_group[member[::-1]] = strata[::-1]
+    random = np.random.default_rng([params.seed, chunk])  # one per chunk, so that chunks may be drawn in any order
+    rounds = min(CHUNK_ROUNDS, params.rounds - chunk * CHUNK_ROUNDS)
+    counts = np.zeros((rounds, len(names)))
+    for stratum in np.unique(stratum_of_group):
+        groups = np.flatnonzero(stratum_of_group == stratum)
+        samples = groups[random.integers(len(groups), size=(rounds, len(groups)))]
+        np.add.at(counts, (np.arange(rounds)[:, None], samples), 1.0)
+    weights: Floats = counts[:, member]
+    return weights
+
+
+def _num_chunks(params: BootstrapParams) -> int:
+    return -(-params.rounds // CHUNK_ROUNDS)
+
+
+def _replicate(
+    units: ResamplingUnits, sets: Sequence[PredictionSet], params: BootstrapParams, operating_point: float | None
+) -> list[Replicates]:
+    """Compute the metrics of each set, none of them without rows, on its rows and on all resamples."""
+    if not sets:
+        return []
+    compute = functools.partial(
+        _resampled_metrics, units=units, sets=sets, params=params, operating_point=operating_point
+    )
+    chunks = ordered_map(compute, range(_num_chunks(params)), "bootstrap", "chunk")
+    return [
+        Replicates(_weighted_metrics(one, units, np.ones((1, one.mask.sum())), operating_point), _concatenate(parts))
+        for one, parts in zip(sets, zip(*chunks, strict=True), strict=True)
+    ]
+
+
+def _resampled_metrics(
+    chunk: int,
+    units: ResamplingUnits,
+    sets: Sequence[PredictionSet],
+    params: BootstrapParams,
+    operating_point: float | None,
+) -> list[Metrics]:
+    """Compute the metrics of each set on one chunk of resamples."""
+    weights = resample(units, chunk, params)
+    result = []
+    for one in sets:
+        subset_weights = weights[:, one.mask]
+        sampled = subset_weights.any(1)  # a small subset may be missing from a resample
+        subset_weights[~sampled] = 1.0
+        metrics = _weighted_metrics(one, units, subset_weights, operating_point)
+        for part in metrics:
+            for values in part.values():
+                values[~sampled] = np.nan
+        result.append(metrics)
+    return result
+
+
+def _weighted_metrics(
+    predictions: PredictionSet, units: ResamplingUnits, weights: Floats, operating_point: float | None
+) -> Metrics:
+    """Compute the metrics of a set under weights (R, rows of the set), with those of `means`."""
+    truth = units.truth[predictions.mask]
+    metrics = classification_metrics(truth, predictions.probabilities[predictions.mask], weights, operating_point)
+    in_class = np.eye(predictions.probabilities.shape[1])[truth]
+    for name, values in predictions.means.items():
+        weighted = weights * values[predictions.mask]
+        metrics.overall[name] = weighted.sum(1) / weights.sum(1)
+        metrics.by_class[name] = safe_divide(weighted @ in_class, weights @ in_class)
+    return metrics
+
+
+def _concatenate(chunks: Sequence[Metrics]) -> Metrics:
+    """Join the resamples of several chunks."""
+    overall = {name: np.concatenate([chunk.overall[name] for chunk in chunks]) for name in chunks[0].overall}
+    by_class = {name: np.concatenate([chunk.by_class[name] for chunk in chunks]) for name in chunks[0].by_class}
+    return Metrics(overall, by_class)
+
+
+def _subtract(first: Replicates, second: Replicates) -> Replicates:
+    """Subtract metrics that both have, resample by resample."""
+    estimate, resampled = (
+        Metrics(
+            {name: one.overall[name] - other.overall[name] for name in one.overall if name in other.overall},
+            {name: one.by_class[name] - other.by_class[name] for name in one.by_class if name in other.by_class},
+        )
+        for one, other in zip(first, second, strict=True)
+    )
+    return Replicates(estimate, resampled)
+
+
+def _tabulate(replicates: Replicates, n: int, classes: Sequence[str]) -> pd.DataFrame:
+    """List metrics with their bootstrap intervals, those of all classes together first."""
+    estimate, resampled = replicates
+    rows = [("", name, values[0], resampled.overall[name]) for name, values in estimate.overall.items()]
+    for name, values in estimate.by_class.items():
+        rows += [(label, name, values[0, k], resampled.by_class[name][:, k]) for k, label in enumerate(classes)]
+    lines = [(label, name, n, value, *_interval(name, float(value), samples)) for label, name, value, samples in rows]
+    table = pd.DataFrame(lines, columns=["class", "metric", "n", "value", "low", "high"])
+    return table.assign(wilson_low=np.nan, wilson_high=np.nan)
+
+
+def _label(table: pd.DataFrame, one: PredictionSet, other: PredictionSet | None = None) -> pd.DataFrame:
+    """Add the key columns: those of a set, or of the difference of two, where `reference` names what differs."""
+    return table.assign(
+        model=one.model,
+        reference="" if other is None or other.model == one.model else other.model,
+        subset=one.subset,
+        reference_subset="" if other is None or other.subset == one.subset else other.subset,
+        attribute=one.attribute,
+        attribute_value=one.attribute_value,
+    )
+
+
+def _interval(metric: str, value: float, resampled: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of a metric from its (R,) resamples; NaN where the metric is not defined.
+
+    Percentile bootstrap. Resampling biases calibration errors upwards: theirs is the basic (reverse-percentile)
+    bootstrap, limited to 0 and more, and widened to hold the value.
+    """
+    defined: Floats = resampled[np.isfinite(resampled)]
+    if not len(defined) or not np.isfinite(value):
+        return np.nan, np.nan
+    low, high = map(float, np.quantile(defined, (0.025, 0.975)))
+    if metric.endswith("ece") and value >= 0 and low >= 0:  # an error, not a difference of two
+        return min(max(0.0, 2 * value - high), value), max(2 * value - low, value)
+    return low, high
+
+
+def _add_wilson(
+    table: pd.DataFrame, units: ResamplingUnits, predictions: PredictionSet, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Fill in Wilson's interval of plain proportions, and the number of rows that each of them is about."""
+    predicted = predictions.probabilities[predictions.mask].argmax(1)
+    weights = np.ones((1, len(predicted)))
+    matrix = confusion_matrices(units.truth[predictions.mask], predicted, weights, len(classes))[0]
+    hits, support, predicted_count, n = np.diag(matrix), matrix.sum(1), matrix.sum(0), matrix.sum()
+    proportions = {("accuracy", ""): (hits.sum(), n)}
+    for k, label in enumerate(classes):
+        proportions["recall", label] = hits[k], support[k]
+        proportions["precision", label] = hits[k], predicted_count[k]
+        proportions["specificity", label] = n - support[k] - predicted_count[k] + hits[k], n - support[k]
+    keys = list(zip(table["metric"], table["class"], strict=True))
+    intervals = []
+    for key in keys:
+        part, whole = proportions.get(key, (0, 0))
+        intervals.append(wilson_interval(part, whole) if whole else (np.nan, np.nan))
+    sizes = [proportions.get(key, (0, n))[1] for key in keys]
+    low, high = zip(*intervals, strict=True)
+    return table.assign(n=np.array(sizes, np.int64), wilson_low=low, wilson_high=high)

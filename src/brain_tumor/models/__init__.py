@@ -1,0 +1,1 @@
+"""The classifier and everything that `train` needs of a model."""

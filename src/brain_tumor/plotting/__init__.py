@@ -1,0 +1,1 @@
+"""Charts and contact sheets; takes arrays and tables and computes no result."""

@@ -1,0 +1,1 @@
+"""Preprocessing operations on images and masks."""

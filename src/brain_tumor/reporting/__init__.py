@@ -1,0 +1,1 @@
+"""Report pages and model cards from metrics and plots."""

@@ -1,0 +1,211 @@
+"""HTML pages: a self-contained report of each recipe, and an index that compares them."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from brain_tumor.attribution import verdict
+from brain_tumor.attribution.constants import MIN_IMAGES
+from brain_tumor.attribution.verdict import EstimateKey
+from brain_tumor.core.subsets import CLEAN, PUBLISHED
+from brain_tumor.metrics.bootstrap import Estimate
+from brain_tumor.reporting.results import Results
+
+# Metrics in the tables of the report: name in metrics.csv or explain.csv, and title.
+HEADLINE_METRICS = (
+    ("accuracy", "accuracy"),
+    ("balanced_accuracy", "balanced accuracy"),
+    ("macro_f1", "macro F1"),
+    ("mcc", "Matthews correlation"),
+    ("kappa", "Cohen's kappa"),
+    ("auroc", "AUROC (one-vs-rest, macro)"),
+    ("auprc", "AUPRC (one-vs-rest, macro)"),
+    ("brier", "Brier score"),
+    ("log_loss", "log loss"),
+    ("ece", "calibration error (ECE, 15 bins of equal mass)"),
+    ("classwise_ece", "classwise calibration error"),
+)
+TWO_CLASS_METRICS = (
+    ("sensitivity_at_point", "sensitivity for {}, operating point"),
+    ("specificity_at_point", "specificity for {}, operating point"),
+    ("sensitivity_at_95_specificity", "sensitivity for {} at 95 % specificity"),
+    ("specificity_at_95_sensitivity", "specificity for {} at 95 % sensitivity"),
+)
+PREDICTION_SET_METRICS = (
+    ("coverage_at_90", "90 % prediction sets: coverage of the true class"),
+    ("set_size_at_90", "90 % prediction sets: mean number of classes"),
+    ("coverage_at_95", "95 % prediction sets: coverage of the true class"),
+    ("set_size_at_95", "95 % prediction sets: mean number of classes"),
+)
+CLASS_METRICS = (
+    ("precision", "precision"),
+    ("recall", "recall (sensitivity)"),
+    ("specificity", "specificity"),
+    ("f1", "F1"),
+    ("auroc", "AUROC"),
+    ("auprc", "AUPRC"),
+    ("coverage_at_90", "coverage of 90 % sets"),
+)
+LOCALIZATION_METRICS = (
+    ("pointing", "pointing game (maximum inside)"),
+    ("relevance_inside", "relevance inside"),
+    ("iou_best", "IoU, best threshold"),
+    ("iou_half", "IoU, threshold 0.5"),
+)
+REGION_METRICS = (
+    ("outside_head", "outside the head"),
+    ("borders", "outermost 4 %"),
+    ("corners", "corners"),
+    ("text", "burned-in text"),
+)
+PERTURBATION_METRICS = (
+    ("deletion", "deletion (lower is better)"),
+    ("insertion", "insertion (higher is better)"),
+    ("road", "ROAD (random order: 0)"),
+    ("infidelity", "infidelity (0 to 1, lower is better)"),
+    ("max_sensitivity", "max-sensitivity (lower is better)"),
+)
+# By the protocol of a published result, why ours by the same protocol may be missing.
+PROTOCOLS = {
+    "test": "",
+    "train": "not measured: add `train` to its `evaluate.extra_splits`",
+    "validation": "not measured: add `validation` to its `evaluate.extra_splits`",
+    "selected on test": "not measured here: see stages/protocol",
+}
+
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+)
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the report and the model card of a recipe are made from.
+
+    Attributes:
+        recipe: its name.
+        params: `recipes.<name>` of params.yaml.
+        info: `datasets.<name>.info` of params.yaml.
+        config: the content of model.json.
+        metrics: the contents of audit.json, split.json and train.json, by these names.
+        results: the content of metrics.csv.
+        explanations: the rows of explain.csv.
+        label_issues: the rows of label_issues.csv.
+        pictures: PNG files by name: audit, leaks, preprocess, curves, the charts of the evaluation, mean, removal and
+            randomized of the maps, and one for each name in `sheets`.
+        sheets: names of the contact sheets of heat maps.
+        commit: the commit that last changed the training code.
+    """
+
+    recipe: str
+    params: Mapping[str, Any]
+    info: Mapping[str, Any]
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, Any]]
+    results: Results
+    explanations: Sequence[Mapping[str, str]]
+    label_issues: Sequence[Mapping[str, Any]]
+    pictures: Mapping[str, bytes]
+    sheets: Sequence[str]
+    commit: str
+
+    @cached_property
+    def estimates(self) -> dict[EstimateKey, Estimate]:
+        """Metrics of the explanations over all images."""
+        return verdict.read_estimates(self.explanations)
+
+    @cached_property
+    def ranking(self) -> verdict.Ranking:
+        """The attribution methods with their checks and verdicts, the best first."""
+        return verdict.rank_methods(self.estimates, self.params["explain"]["methods"])
+
+    def maps_with(self, metric: str) -> list[str]:
+        """Return the maps, baseline maps included, that have a metric."""
+        names = dict.fromkeys(key.map for key in self.estimates)
+        return [name for name in names if EstimateKey(name, metric) in self.estimates]
+
+    def template_context(self) -> dict[str, Any]:
+        """Return the variables that the templates of report and model card share."""
+        return {
+            **{name: getattr(self, name) for name in ("recipe", "params", "info", "config", "results", "ranking")},
+            **{name: self.metrics[name] for name in ("audit", "split", "train")},
+            "headline": headline_text(self.results),
+            "explanation_summary": verdict.summary_sentence(self.ranking),
+        }
+
+
+def render_report(data: ReportData) -> str:
+    """Render the HTML report of a recipe; the pictures are embedded, so that it is a single file."""
+    published, classes = data.params.get("published"), data.config["classes"]
+    protocol = published["protocol"] if published else "test"
+    two_classes = tuple((name, title.format(classes[0])) for name, title in TWO_CLASS_METRICS)
+    page = templates.get_template("report.html").render(
+        **data.template_context() | {"audit": {"published_test": 0, **data.metrics["audit"]}},
+        published=published,
+        same_protocol=data.results.get("accuracy", protocol_subset(protocol)),
+        missing_protocol=PROTOCOLS[protocol],
+        headline_metrics=HEADLINE_METRICS + (two_classes if len(classes) == 2 else ()),
+        prediction_set_metrics=PREDICTION_SET_METRICS,
+        class_metrics=CLASS_METRICS,
+        localization_metrics=LOCALIZATION_METRICS,
+        region_metrics=REGION_METRICS,
+        perturbation_metrics=PERTURBATION_METRICS,
+        min_images=MIN_IMAGES,
+        label_issues=data.label_issues,
+        methods=data.params["explain"]["methods"],
+        estimates=data.estimates,
+        class_estimates={label: verdict.read_estimates(data.explanations, label) for label in classes},
+        localized_maps=data.maps_with("pointing"),
+        perturbed_maps=data.maps_with("road"),
+        pictures={name: base64.b64encode(content).decode() for name, content in data.pictures.items()},
+        sheets=data.sheets,
+        commit=data.commit,
+        parameters=json.dumps(data.params, indent=2),
+    )
+    return page + "\n"
+
+
+def protocol_subset(protocol: str) -> str:
+    """Return the subset of metrics.csv that a published protocol measures on."""
+    return PUBLISHED if protocol == "test" else protocol
+
+
+def render_index(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Render the index page from the summary.json of each report."""
+    return templates.get_template("index.html").render(summaries=summaries) + "\n"
+
+
+def headline_text(results: Results) -> str:
+    """Summarize in one sentence how many test images leak, and the accuracy with and without them."""
+    published, clean = (results.get("accuracy", subset) for subset in (PUBLISHED, CLEAN))
+    if published is None:
+        return "There are no test images."
+    duplicates, transformed, same_group = results.leaked().values()
+    parts = []
+    if duplicates + transformed:
+        detail = f" ({transformed:,} of them mirrored or rotated)" if transformed else ""
+        parts.append(f"{duplicates + transformed:,} have a duplicate in the training or validation images{detail}")
+    if same_group:
+        more = "more " if parts else ""
+        parts.append(f"{same_group:,} {more}have an adjacent slice or another slice of the same patient there")
+    if not parts:
+        return (
+            f"None of the {published.n:,} test images has a known related image in training or validation; "
+            f"accuracy {published.value:.3f}."
+        )
+    text = f"Of {published.n:,} test images, {' and '.join(parts)}. Accuracy on all test images: {published.value:.3f}"
+    return text + (f"; on the {clean.n:,} clean ones: {clean.value:.3f}." if clean else "; there are no clean ones.")
+
+
+def best_baseline(results: Results, subset: str = CLEAN) -> str:
+    """Return name and accuracy of the most accurate baseline on a subset, `none` without any."""
+    accuracies = [
+        (accuracy, name) for name in results.baselines() if (accuracy := results.get("accuracy", subset, name))
+    ]
+    return "none" if not accuracies else "{1}: {0}".format(*max(accuracies))

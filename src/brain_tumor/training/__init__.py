@@ -1,0 +1,1 @@
+"""Training of a recipe: configuration, loop, checkpoints, provenance."""

@@ -1,0 +1,21 @@
+"""Draw examples of the duplicates and adjacent slices that the audit of a data set found."""
+
+from brain_tumor.core.cli import run_stage
+from brain_tumor.core.outputs import atomic_outputs
+from brain_tumor.core.tables import read_table
+from brain_tumor.datasets.raw_archive import ArchiveReader
+from brain_tumor.plotting.contact_sheets import plot_pairs
+from brain_tumor.plotting.link_examples import AUDIT_TITLE, choose_link_examples
+
+
+def main(name: str) -> None:
+    """Write a contact sheet with examples of each kind of link."""
+    table = read_table(f"data/audit/{name}.csv")
+    links = read_table(f"data/audit/{name}-links.csv", numbers=("distance", "correlation"))
+    read = ArchiveReader(f"data/raw/{name}.zip")
+    with atomic_outputs(f"plots/{name}/audit.png") as (path,):
+        plot_pairs(path, choose_link_examples(table, links), read, f"{name}: {AUDIT_TITLE}")
+
+
+if __name__ == "__main__":
+    run_stage(main, "data set")

@@ -1,0 +1,59 @@
+"""Report data of a small recipe."""
+
+from typing import Any
+
+from brain_tumor.reporting.html_report import ReportData
+from example_results import make_results
+
+PICTURES = (
+    "audit", "leaks", "preprocess", "curves", "confusion", "roc", "pr", "reliability", "coverage", "robustness",
+    "errors", "grad-cam", "mean", "removal", "randomized",
+)  # fmt: skip
+MAP_METRICS = ("pointing", "relevance_inside", "iou_best", "iou_half", "area")
+
+
+def explanation(name: str, metric: str, value: float, **changes: str) -> dict[str, str]:
+    """Make a row of explain.csv."""
+    row = {"map": name, "baseline": "", "stage": "", "class": "", "metric": metric, "n": "9", "value": str(value)}
+    return row | {"low": "0.1", "high": "0.9"} | changes
+
+
+def make_data(**changes: Any) -> ReportData:
+    """Make report data, with any of its fields replaced."""
+    part = {"images": 9, "groups": 8, "classes": {"<b>": 9}}
+    fields: dict[str, Any] = {
+        "recipe": "mine",
+        "params": {
+            "evaluate": {"rounds": 100},
+            "train": {"select": "loss"},
+            "explain": {"methods": ["grad-cam"]},
+        },
+        "info": {"title": "Shapes", "url": "", "license": "none", "generated": False},
+        "config": {
+            "architecture": "net",
+            "classes": ["<b>"],
+            "pretrained": "none",
+            "data": "f" * 8,
+            "calibration": {"temperature": 1.5, "operating_point": None},
+            "versions": {"torch": "2"},
+        },
+        "metrics": {
+            "audit": {
+                "images": 27, "distinct_files": 26, "unique_images": 25, "groups": 25, "patients": 0,
+                "unreadable": 0, "label_conflicts": 0, "quality_warnings": 0,
+            },
+            "split": {"train": part, "validation": part, "test": part},
+            "train": {"images": 9, "parameters": 10, "selected_epoch": 1, "validation_accuracy": 0.5},
+        },
+        "results": make_results((6, 1, 1), 12),
+        "explanations": [
+            explanation(name, metric, value)
+            for name, value in (("grad-cam", 0.234), ("center", 0.345))
+            for metric in MAP_METRICS
+        ],
+        "label_issues": [{"path": "a.png", "label": "<b>", "p_label": "0.1", "suggested": "c", "p_suggested": "0.9"}],
+        "pictures": dict.fromkeys(PICTURES, b"png"),
+        "sheets": ["grad-cam"],
+        "commit": "abc",
+    }  # fmt: skip
+    return ReportData(**fields | changes)

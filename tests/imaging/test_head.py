@@ -1,0 +1,55 @@
+"""Locating the head in an image."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from brain_tumor.imaging.head import HEAD_SEARCH_SIZE, MIN_CONTENT_PIXELS, content_box, locate_head, segment_head
+from heads import head
+
+SIZES = st.integers(1, 60)
+
+
+@given(seed=st.integers(0, 99), height=SIZES, width=SIZES, levels=st.sampled_from([1, 2, 256]))
+def test_content_box_any_image_is_inside_and_not_too_small(seed: int, height: int, width: int, levels: int) -> None:
+    gray = np.random.default_rng(seed).integers(0, levels, (height, width)).astype(np.uint8)
+    left, top, right, bottom = content_box(gray)
+    assert 0 <= left <= right <= width
+    assert 0 <= top <= bottom <= height
+    assert right - left >= min(width, MIN_CONTENT_PIXELS)
+    assert bottom - top >= min(height, MIN_CONTENT_PIXELS)
+
+
+def test_content_box_nested_frames_are_removed() -> None:
+    content = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
+    framed = np.pad(np.pad(content, ((0, 9), (7, 0)), constant_values=255), 20, constant_values=30)
+    assert content_box(framed) == (27, 20, 77, 60)
+
+
+@pytest.mark.parametrize("level", [0, 128])
+def test_segment_head_blank_image_is_the_whole_image(level: int) -> None:
+    mask, box = segment_head(np.full((30, 50), level, np.uint8))
+    assert mask.dtype == np.uint8
+    assert mask.all()
+    assert box == (0, 0, 50, 30)
+
+
+def test_segment_head_burned_in_text_is_left_out() -> None:
+    image = Image.fromarray(np.pad(head(1, 160), 40))
+    ImageDraw.Draw(image).text((4, 4), "R 12", fill=255, font_size=24)
+    mask, (left, top, right, bottom) = segment_head(np.asarray(image))
+    assert set(np.unique(mask)) == {0, 1}
+    assert not mask[:36, :80].any()
+    rows, columns = np.nonzero(mask)
+    assert (left, top, right, bottom) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+@given(height=st.integers(1, 700), width=st.integers(1, 700))
+def test_locate_head_any_size_is_scaled_down_to_the_limit(height: int, width: int) -> None:
+    view = locate_head(np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8))
+    assert view.gray.shape == view.mask.shape
+    assert max(view.gray.shape) <= HEAD_SEARCH_SIZE
+    left, top, right, bottom = view.box
+    assert view.mask[top:bottom, left:right].sum() == view.mask.sum() > 0

@@ -1,0 +1,100 @@
+"""Files and folders as gray images."""
+
+import os
+import re
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
+
+from brain_tumor.core.types import Gray
+from brain_tumor.imaging.decode import decode_gray
+from brain_tumor.inference.files import find_files, read_images
+from heads import head, png, small
+
+
+def write_dicom(path: Path, frames: Gray) -> None:
+    """Write frames (N, H, W) as an uncompressed DICOM file without a window."""
+    data = pydicom.Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = MRImageStorage, UID("1.2")
+    data.Rows, data.Columns, data.NumberOfFrames = frames.shape[1], frames.shape[2], frames.shape[0]
+    data.PhotometricInterpretation, data.SamplesPerPixel, data.PixelRepresentation = "MONOCHROME2", 1, 0
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
+    data.PixelData = frames.tobytes()
+    data.save_as(path, enforce_file_format=True)
+
+
+def test_find_files_lists_images_and_dicom_files_and_skips_hidden_ones(tmp_path: Path) -> None:
+    (tmp_path / "._a.png").write_bytes(b"written by macOS")
+    (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "README").write_text("not an image")
+    assert [path.name for path in find_files([tmp_path])] == ["IM0001"]
+
+
+def test_find_files_named_files_and_missing_paths_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not an image")
+    paths = [tmp_path / "notes.txt", tmp_path / "none.png"]
+    assert find_files(paths) == paths
+
+
+def test_find_files_linked_folders_are_walked_once(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "named").mkdir()
+    Image.fromarray(small(range(1))[0]).save(tmp_path / "real/a.png")
+    (tmp_path / "named/link").symlink_to(tmp_path / "real")
+    (tmp_path / "real/back").symlink_to(tmp_path / "named")
+    assert find_files([tmp_path / "named"]) == [tmp_path / "named/link/a.png"]
+
+
+def test_read_images_pipes_and_devices_are_rejected_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert read_images(tmp_path / "pipe.png")[0].error == "not a regular file"
+    assert read_images(Path("/dev/zero"))[0].error == "not a regular file"
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+def test_read_images_file_with_several_images_is_an_error(suffix: str, tmp_path: Path) -> None:
+    frames = [Image.fromarray(image) for image in small(range(3))]
+    frames[0].save(tmp_path / f"several.{suffix}", save_all=True, append_images=frames[1:])
+    (image,) = read_images(tmp_path / f"several.{suffix}")
+    assert image.error == "contains 3 images: save each as a file of its own"
+
+
+def test_read_images_volume_gives_slices_of_the_plane(tmp_path: Path) -> None:
+    y, x, z = np.mgrid[-1:1:40j, -1:1:44j, -1:1:36j]
+    volume = (np.hypot(np.hypot(y, x), z) < 0.8) * 200.0
+    nibabel.Nifti1Image(volume, np.eye(4)).to_filename(tmp_path / "v.nii.gz")
+    images = read_images(tmp_path / "v.nii.gz", "coronal", 3)
+    assert len(images) == 3
+    for image in images:
+        assert image.gray is not None
+        assert not image.error
+        assert re.fullmatch(r".*/v\.nii\.gz\.coronal-\d{3}", image.file)
+    assert "plane" in read_images(tmp_path / "v.nii.gz", "oblique")[0].error
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_read_images_dicom_frames_are_those_of_the_files_pixels(count: int, tmp_path: Path) -> None:
+    frames = np.stack([head(seed, 64) for seed in range(count)])
+    write_dicom(tmp_path / "scan", frames)
+    images = read_images(tmp_path / "scan")
+    low, high = np.percentile(frames.astype(float), (0.5, 99.8))
+    names = [f"{tmp_path / 'scan'}.{n:03d}" for n in range(count)] if count > 1 else [str(tmp_path / "scan")]
+    assert [image.file for image in images] == names
+    for image, frame in zip(images, frames, strict=True):
+        expected = np.rint(255 * (np.clip(frame, low, high) - low) / (high - low)).astype(np.uint8)
+        assert image.gray is not None
+        assert np.array_equal(image.gray, expected)
+        assert np.array_equal(image.gray, decode_gray(png(image.gray))), "the same as by way of a PNG file"
+
+
+def test_read_images_folders_and_missing_files_give_the_reason(tmp_path: Path) -> None:
+    assert read_images(tmp_path)[0].error.startswith("contains no image (known suffixes: .jpg, ")
+    assert read_images(tmp_path / "none.png")[0].error == "does not exist"

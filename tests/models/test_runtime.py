@@ -1,0 +1,66 @@
+"""Environment variables that set up torch, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from brain_tumor.core.errors import UserError
+from brain_tumor.models import runtime
+
+SRC = Path(__file__).parents[2] / "src"
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = f"import logging\nlogging.basicConfig(level=logging.INFO)\nfrom brain_tumor.models import runtime\n{code}"
+    env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "DEVICE": "cpu"} | environment
+    return subprocess.run([sys.executable, "-c", script], env=env, cwd=SRC, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"), reason="the CPU has no AVX2")
+def test_setup_device_cpu_level_limits_the_instructions() -> None:
+    process = run("runtime.setup_device()", CPU_LEVEL="avx2", THREADS="1")
+    assert "computing on the CPU, 1 threads, AVX2" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"CPU_LEVEL": "sse9"}, "CPU_LEVEL=sse9: it may be avx2"),
+        ({"DEVICE": "abacus"}, "DEVICE=abacus: it may be cpu or cuda"),
+        ({"THREADS": "many"}, "THREADS=many: it must be a whole number"),
+    ],
+)
+def test_setup_device_invalid_variable_is_an_error(environment: dict[str, str], message: str) -> None:
+    assert message in run("runtime.setup_device()", **environment).stderr
+
+
+def test_launch_fabric_logs_precision_and_sets_determinism() -> None:
+    code = """
+import torch
+fabric = runtime.launch_fabric()
+print(fabric.global_rank, fabric.world_size, fabric.device, torch.are_deterministic_algorithms_enabled())
+print(torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark)
+"""
+    process = run(code)
+    assert process.stdout == "0 1 cpu True\nhighest False False\n"
+    assert "precision: float32, which is fastest on the CPU" in process.stderr
+
+
+@pytest.mark.parametrize(("text", "expected"), [(None, 16), ("", 16), ("0", 16), ("4", 4), ("64", 16)])
+def test_micro_batch_size_limits_the_share_of_a_batch(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, expected: int
+) -> None:
+    monkeypatch.delenv("MICRO_BATCH_SIZE", raising=False)
+    if text is not None:
+        monkeypatch.setenv("MICRO_BATCH_SIZE", text)
+    assert runtime.micro_batch_size(16) == expected
+
+
+def test_micro_batch_size_not_a_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICRO_BATCH_SIZE", "-4")
+    with pytest.raises(UserError, match="MICRO_BATCH_SIZE=-4: it must be a whole number"):
+        runtime.micro_batch_size(16)

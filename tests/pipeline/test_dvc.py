@@ -1,0 +1,176 @@
+"""dvc.yaml and stages/**/dvc.yaml against the code and params.yaml, without running anything."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import yaml
+
+from brain_tumor.datasets.registry import KINDS
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+PLOTTING = "src/brain_tumor/plotting"
+SOURCE_OF_KIND = "src/brain_tumor/sources/${item.source.kind}"
+MAX_CODE_DEPS, MAX_MEDIAN_CODE_DEPS = 12, 7
+
+
+def load(path: str) -> Any:
+    with (ROOT / path).open(encoding="utf-8") as file:
+        return yaml.load(file, Loader=yaml.CSafeLoader)
+
+
+STAGES = {name: stage["do"] for name, stage in load("stages/dvc.yaml")["stages"].items()}
+STAGES["deliver"] = load("dvc.yaml")["stages"]["deliver"]
+for study in sorted((ROOT / "stages").glob("*/dvc.yaml")):
+    for stage_name, stage in load(str(study.relative_to(ROOT)))["stages"].items():
+        STAGES[stage_name] = stage.get("do", stage)
+
+
+def has_code(path: Path) -> bool:
+    """Whether a file holds more than a docstring: only then can it change a result."""
+    body = ast.parse(path.read_text()).body
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in body)
+
+
+@cache
+def direct_imports(path: Path) -> frozenset[Path]:
+    """The project's own files with code that `path` imports, those of functions included."""
+    files = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{path}: relative imports are not followed here"
+            assert not node.level, f"{path}: relative imports are not followed here"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for depth in range(1, len(parts) + 1):
+                base = SRC.joinpath(*parts[:depth])
+                files |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()}
+    return frozenset(file for file in files if has_code(file))
+
+
+def imported(path: Path) -> set[str]:
+    """The project's own files that `path` imports, directly or not, itself included; relative to the root."""
+    seen, queue = {path}, [path]
+    for file in queue:
+        new = direct_imports(file) - seen
+        seen |= new
+        queue += new
+    return {file.relative_to(ROOT).as_posix() for file in seen}
+
+
+def script_of(stage: dict[str, str]) -> Path:
+    return ROOT / next(word for word in stage["cmd"].split() if word.endswith(".py"))
+
+
+def code_deps(stage: Any) -> set[str]:
+    return {dep for dep in stage["deps"] if dep.startswith("src/")}
+
+
+def imported_by_stage(name: str) -> set[str]:
+    files = imported(script_of(STAGES[name]))
+    if name == "download":
+        # The package of a source is imported by its kind, which `deps` name by a parameter.
+        for kind in KINDS:
+            package = f"src/brain_tumor/sources/{kind}/"
+            files |= {file for file in imported(ROOT / package / "__init__.py") if not file.startswith(package)}
+    return files
+
+
+def lies_under(file: str, dep: str) -> bool:
+    return file == dep or file.startswith(f"{dep}/")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_imported_module_lies_under_a_named_one(name: str) -> None:
+    deps = code_deps(STAGES[name])
+    assert not {file for file in imported_by_stage(name) if not any(lies_under(file, dep) for dep in deps)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_named_one_is_reached_by_an_import(name: str) -> None:
+    files, deps = imported_by_stage(name), code_deps(STAGES[name])
+    assert name != "download" or SOURCE_OF_KIND in deps
+    assert not {dep for dep in deps - {SOURCE_OF_KIND} if not any(lies_under(file, dep) for file in files)}
+
+
+def test_deps_numbers_of_code_lines_stay_small() -> None:
+    counts = [len(code_deps(stage)) for stage in STAGES.values()]
+    assert max(counts) <= MAX_CODE_DEPS
+    assert median(counts) <= MAX_MEDIAN_CODE_DEPS
+
+
+DRAWING = {name for name, stage in STAGES.items() if any(dep.startswith(PLOTTING) for dep in code_deps(stage))}
+
+
+def test_plotting_is_a_dependency_of_drawing_stages_alone() -> None:
+    assert {name for name in DRAWING if not name.startswith("plot_")} == {"report"}
+    for name in DRAWING:
+        assert not STAGES[name].get("metrics"), f"{name} draws, and must not write metrics"
+        assert all(out.startswith(("plots/", "reports/")) for out in outs_of(STAGES[name])), name
+
+
+@pytest.mark.parametrize("module", sorted((ROOT / PLOTTING).glob("*.py")), ids=lambda path: path.stem)
+def test_plotting_module_edited_makes_no_stage_with_numbers_stale(module: Path) -> None:
+    """DVC reruns a stage if a file under one of its `deps` changes: only stages that draw have this one."""
+    file = module.relative_to(ROOT).as_posix()
+    stale = {name for name, stage in STAGES.items() if any(lies_under(file, dep) for dep in code_deps(stage))}
+    assert stale <= DRAWING
+
+
+def outs_of(stage: Any) -> list[str]:
+    entries = [entry for key in ("outs", "plots", "metrics") for entry in stage.get(key, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def test_modules_imported_by_a_computed_name_are_known() -> None:
+    """`deps` cannot follow such an import: a source by its kind, a package of pretrained weights."""
+    known = {"brain_tumor/datasets/registry.py", "brain_tumor/pretrained/weights.py"}
+    files = {
+        path.relative_to(SRC).as_posix()
+        for path in SRC.rglob("*.py")
+        if re.search(r"import_module|__import__|exec\(|runpy", path.read_text())
+    }
+    assert files == known
+
+
+def test_kinds_of_sources_are_the_packages_there() -> None:
+    packages = sorted(p.name for p in (SRC / "brain_tumor/sources").iterdir() if (p / "__init__.py").exists())
+    assert sorted(KINDS) == packages
+
+
+def test_commands_and_parameters_do_not_mention_hardware() -> None:
+    # Comments may say that hardware is set by the environment.
+    lines = [*(ROOT / "params.yaml").read_text().splitlines(), *(ROOT / "stages/dvc.yaml").read_text().splitlines()]
+    text = "\n".join(line.split("#")[0] for line in lines).lower()
+    for word in ("cuda", "gpu", "device", "workers", "threads", "num_nodes"):
+        assert word not in text
+
+
+def test_metrics_are_in_git_and_outs_are_in_the_cache() -> None:
+    for stage in STAGES.values():
+        assert all(entry == {path: {"cache": False}} for entry in stage.get("metrics", []) for path in entry)
+        assert all(isinstance(out, str) for out in stage.get("outs", []))
+
+
+def test_train_has_no_dependency_that_measures_test_rows() -> None:
+    assert not [dep for dep in STAGES["train"]["deps"] if dep.startswith(("metrics/", "plots/", "reports/"))]
+
+
+def test_plots_and_artifacts_of_shipped_recipes_are_listed() -> None:
+    """A recipe of a user need not be listed; one that is has both."""
+    top = load("dvc.yaml")
+    plots = {next(iter(plot)) for plot in top["plots"]}
+    shipped = {"quickstart", "vit-rollout", "vit-finetune", "resnet-gradcam", "efficientnet", "edge", "probe"}
+    assert shipped <= set(top["artifacts"]) <= set(load("params.yaml")["recipes"])
+    assert plots == {f"curves-{name}" for name in top["artifacts"]}
+    assert all(artifact["path"] == f"models/{name}" for name, artifact in top["artifacts"].items())

@@ -1,0 +1,78 @@
+"""Charts of an evaluation: files, and what is drawn in them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brain_tumor.evaluation.curves import compute_curves
+from brain_tumor.evaluation.probabilities import compared_subsets
+from brain_tumor.plotting import evaluation as charts
+from predictions import CLASSES, make_predictions
+
+
+def make_curves(two_classes: bool = False) -> dict[str, pd.DataFrame]:
+    test = make_predictions()
+    truth, probabilities = test.truth, test.calibrated
+    if two_classes:
+        truth, probabilities = np.minimum(truth, 1), np.stack([probabilities[:, 0], 1 - probabilities[:, 0]], 1)
+    return compute_curves(truth, probabilities, compared_subsets(test.clean), CLASSES[: probabilities.shape[1]])
+
+
+def make_areas() -> pd.DataFrame:
+    keys = [(subset, label) for subset in ("published", "clean") for label in CLASSES]
+    return pd.DataFrame(keys, columns=["subset", "class"]).assign(value=0.9, low=0.8, high=0.95)
+
+
+def make_accuracy() -> pd.DataFrame:
+    keys = [(name, subset) for name in ("original", "blur 1 px") for subset in ("published", "clean")]
+    return pd.DataFrame(keys, columns=["perturbation", "subset"]).assign(n=60, value=0.9, low=0.8, high=0.95)
+
+
+def make_matrix() -> pd.DataFrame:
+    return pd.DataFrame([("one", "x", 9, 0.7, 0.5, 0.9)], columns=["recipe", "dataset", "n", "value", "low", "high"])
+
+
+CONFIDENCE = {"published": make_predictions().calibrated.max(1), "clean": make_predictions().calibrated[:40].max(1)}
+CHARTS: dict[str, Callable[[Path], Any]] = {
+    "confusion": lambda path: charts.plot_confusion_matrices(path, {"published": np.eye(3, dtype=int)}, CLASSES, "t"),
+    "roc": lambda path: charts.plot_roc(path, make_curves()["roc"], make_areas(), "t"),
+    "pr": lambda path: charts.plot_precision_recall(path, make_curves()["pr"], make_areas(), "t"),
+    "reliability": lambda path: charts.plot_reliability(
+        path, make_curves()["reliability"], make_curves()["reliability"], CONFIDENCE, "t"
+    ),
+    "coverage": lambda path: charts.plot_coverage(path, make_curves()["coverage"], "t"),
+    "decision": lambda path: charts.plot_decision_curve(path, make_curves(two_classes=True)["decision"], "a", "t"),
+    "robustness": lambda path: charts.plot_robustness(path, make_accuracy(), "t"),
+    "matrix": lambda path: charts.plot_metric_matrix(path, make_matrix(), ["one"], ["x", "y"], {("one", "x")}, "t"),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_drawn_twice_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
+    for number in (0, 1):
+        CHARTS[name](tmp_path / f"{number}.png")
+    first = (tmp_path / "0.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    assert len(first) > 5000
+    assert first == (tmp_path / "1.png").read_bytes()
+
+
+def test_plot_errors_shows_the_most_confident_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = pd.DataFrame({"row": range(30), "label": "a", "predicted": "b", "confidence": 0.9, "leak": ""})
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(charts, "plot_cases", lambda *args: calls.append(args))
+    charts.plot_errors(tmp_path / "errors.png", errors, [np.zeros((8, 8), np.uint8)] * charts.MAX_ERRORS, 60, "t")
+    _, images, captions, title = calls[0]
+    assert len(images) == len(captions) == charts.MAX_ERRORS
+    assert captions[0] == "b 90%, true: a\nrow 0, clean"
+    assert title == "t: the 24 most confident of 30 errors on 60 test images"
+
+
+def test_plot_errors_without_errors_gives_an_empty_sheet(tmp_path: Path) -> None:
+    columns = ["row", "label", "predicted", "confidence", "leak"]
+    charts.plot_errors(tmp_path / "errors.png", pd.DataFrame(columns=columns), [], 60, "t")
+    assert (tmp_path / "errors.png").stat().st_size > 1000

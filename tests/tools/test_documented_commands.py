@@ -1,0 +1,114 @@
+"""Every command of the documentation runs on a small project, or is listed in `NOT_RUN` with the reason."""
+
+import re
+import shutil
+from collections.abc import Callable
+
+import nibabel
+import numpy as np
+import pytest
+
+from documentation import read_commands
+from heads import head, png
+from project import AUTHOR, Project
+
+BY_CI = ".ci/run runs it"
+BY_EXPERIMENTS = "tests/pipeline/test_experiments.py runs it"
+BY_STUDIES = "tests/studies/test_studies.py runs it, with parameters for a small recipe"
+BY_APP = "runs until it is stopped; tests/app/test_server.py starts the server"
+NOT_RUN = {
+    "make test": BY_CI,
+    "make lint": BY_CI,
+    "python3 -m venv .venv && . .venv/bin/activate": "`make`, which .ci/run runs, does the same",
+    "python -m pytest tests/splits": "the test suite runs these tests",
+    "dvc exp run -P -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,
+    "dvc exp apply <name>": BY_EXPERIMENTS,
+    "dvc exp run --queue stages/dvc.yaml:train@edge -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,
+    "dvc exp run --queue stages/dvc.yaml:train@edge -S recipes.edge.train.optimizer.lr=0.002": BY_EXPERIMENTS,
+    "dvc queue start": BY_EXPERIMENTS,
+    "dvc repro stages/crossval/dvc.yaml": BY_STUDIES,
+    "dvc repro stages/crossval/dvc.yaml:crossval@0": BY_STUDIES,
+    "dvc repro stages/crossval/dvc.yaml:fold@recipe0-2-3": BY_STUDIES,
+    "dvc repro stages/external/dvc.yaml": BY_STUDIES,
+    "dvc repro stages/overlap/dvc.yaml": BY_STUDIES,
+    "PYTHONPATH=src python src/studies/overlap.py": "tests/pipeline/test_pipeline.py runs it",
+    "dvc repro stages/permuted/dvc.yaml": BY_STUDIES,
+    "dvc repro stages/planted/dvc.yaml": "needs minutes; tests/studies/test_synthetic_duplicates.py tests its parts",
+    "dvc repro stages/protocol/dvc.yaml": BY_STUDIES,
+    "dvc repro stages/seeds/dvc.yaml": BY_STUDIES,
+    "make app": BY_APP,
+    "brain-tumor app": BY_APP,
+    "make bench": "takes about an hour; its numbers are for people",
+    "make kill": "takes about an hour; tests/pipeline/test_kill.py runs the tool on a small pipeline",
+    "make lock": "resolves all dependencies with the package index",
+    "python src/predict.py": "mentioned without its arguments",
+}
+# Names in the documentation, and what stands for them in the small project.
+STAND_INS = {
+    r"\bedge\b|<name>|<recipe>": "one",
+    r"\bnickparvar\b": "mine",
+    r"<repository>": ".",
+    r"/folder/of/zips": "../project-archives",
+    # All packages are installed: pip checks that, without the package index.
+    r"^pip install": "python -m pip install --dry-run --no-index",
+}
+COMMANDS = read_commands()
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project with the files that the commands name, and with everything pushed."""
+    project = reproduced.copy(tmp_path_factory.mktemp("documentation") / "project")
+    project.add_tools()
+    (project.root / "scan.jpg").write_bytes(png(head(1)))
+    images = project.root.parent / "images"  # in the home folder of `Project.run`
+    for folder in (project.root / "more", images / "a", images / "b"):
+        folder.mkdir(parents=True)
+        for number in range(3):
+            (folder / f"{number}.png").write_bytes(png(head(len(folder.name) + number)))
+    volume = np.stack([head(3, 48)] * 12, -1)
+    nibabel.Nifti1Image(volume.astype(np.float32), np.eye(4)).to_filename(project.root / "volume.nii.gz")
+    project.commit("files of the documentation")
+    project.git("branch", "-M", "main")
+    project.run("dvc", "push")
+    return project
+
+
+def remove_results(project: Project) -> None:
+    """Leave what another machine has after a clone."""
+    for name in (".dvc/cache", ".dvc/tmp", "data", "models", "exports", "reports"):
+        shutil.rmtree(project.root / name)
+    project.git("checkout", "-q", "--", ".")
+
+
+def change_parameter(project: Project) -> None:
+    """Edit a parameter on another machine."""
+    remove_results(project)
+    params = project.params()
+    params["recipes"]["one"]["evaluate"]["seed"] += 1
+    project.edit(params)
+
+
+# Preparation of a command so that it has something to do, and a part of its output.
+PREPARATIONS: dict[str, tuple[Callable[[Project], None], str]] = {
+    "dvc pull": (remove_results, "added"),
+    "dvc repro --pull --allow-missing": (change_parameter, "Running stage 'stages/dvc.yaml:evaluate@one'"),
+}
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in NOT_RUN])
+def test_documented_command_in_small_project_succeeds(project: Project, command: str) -> None:
+    prepare, expected = PREPARATIONS.get(command, (None, ""))
+    if prepare:
+        prepare(project)
+    for pattern, stand_in in STAND_INS.items():
+        command = re.sub(pattern, stand_in, command)
+    assert expected in project.run("bash", "-ec", command, **AUTHOR)
+    project.git("checkout", "-q", "--", ".")  # undo changes of tracked files
+    if prepare:
+        project.run("dvc", "pull")
+    shutil.rmtree(project.root / "one", ignore_errors=True)  # the output of `dvc get`
+
+
+def test_commands_that_are_not_run_are_in_the_documentation() -> None:
+    assert set(NOT_RUN) <= set(COMMANDS)

@@ -1,0 +1,217 @@
+"""The tables of the documentation, in Markdown, from the values in metrics/."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from brain_tumor.attribution.verdict import Check
+from brain_tumor.core.subsets import CLEAN
+from brain_tumor.metrics.bootstrap import Estimate
+from brain_tumor.reporting.html_report import PROTOCOLS, best_baseline
+from brain_tumor.reporting.results import Results
+
+
+class RecipeResults(NamedTuple):
+    """A recipe and its results.
+
+    Attributes:
+        name: of the recipe.
+        dataset: its data set.
+        generated: whether the images are generated.
+        architecture: the network's name in timm.
+        published: the block `published` of the recipe; None if it reproduces no published system.
+        results: what `evaluate` measured; None if the recipe has not been run.
+        same_protocol: our accuracy by the published protocol, if measured.
+        crossval: the cross-validated accuracy, if measured.
+    """
+
+    name: str
+    dataset: str
+    generated: bool
+    architecture: str
+    published: Mapping[str, Any] | None
+    results: Results | None
+    same_protocol: Estimate | None
+    crossval: Estimate | None
+
+
+class RecipeVerdicts(NamedTuple):
+    """The checks of a recipe's heat maps.
+
+    Attributes:
+        name: of the recipe.
+        generated: whether the images are generated.
+        ranking: method, checks and verdict, from `verdict.rank_methods`.
+        permuted: the content of permuted.json; empty if the study was not run.
+    """
+
+    name: str
+    generated: bool
+    ranking: Sequence[tuple[str, Sequence[Check], str]]
+    permuted: Mapping[str, Any]
+
+
+def format_main_table(recipes: Sequence[RecipeResults]) -> str:
+    """Format the main results: a row for each recipe that has been run."""
+    header = (
+        "recipe",
+        "data set",
+        "model",
+        "accuracy, all test images",
+        "with a duplicate in training",
+        "accuracy, clean test images",
+        "best baseline, clean",
+    )
+    rows = []
+    for recipe in recipes:
+        if (results := recipe.results) is None:
+            continue
+        cells = [format_name(recipe.name, recipe.generated), recipe.dataset, recipe.architecture]
+        cells += [_with_n(results.get("accuracy")), _count_duplicates(results), _with_n(results.get("accuracy", CLEAN))]
+        rows.append([*cells, best_baseline(results)])
+    return format_table(header, rows)
+
+
+def format_results_table(recipes: Sequence[RecipeResults]) -> str:
+    """Format all results: a row for each recipe that has been run."""
+    header = (
+        "recipe",
+        "data set",
+        "accuracy, all test images",
+        "macro F1, all",
+        "accuracy, clean test images",
+        "macro F1, clean",
+        "MCC, clean",
+        "AUROC, clean",
+        "accuracy, cross-validated",
+    )
+    rows = []
+    for recipe in recipes:
+        if (results := recipe.results) is None:
+            continue
+        row = [format_name(recipe.name, recipe.generated), recipe.dataset]
+        row += [_with_n(results.get("accuracy")), _or_none(results.get("macro_f1"))]
+        row += [_with_n(results.get("accuracy", CLEAN))]
+        row += [_or_none(results.get(metric, CLEAN)) for metric in ("macro_f1", "mcc", "auroc")]
+        rows.append([*row, _with_n(recipe.crossval) if recipe.crossval else "–"])
+    return format_table(header, rows)
+
+
+def format_claims_table(recipes: Sequence[RecipeResults]) -> str:
+    """Format published and reproduced accuracy: a row for each published system whose recipe has been run."""
+    header = (
+        "recipe",
+        "data set",
+        "published accuracy",
+        "measured on",
+        "ours, same protocol",
+        "ours, clean test images",
+        "ours, cross-validated",
+    )
+    rows = []
+    for recipe in recipes:
+        if recipe.published is None or recipe.results is None:
+            continue
+        published = [f"{recipe.published['accuracy']:.4g}", str(recipe.published["measured_on"])]
+        ours = [recipe.same_protocol, recipe.results.get("accuracy", CLEAN), recipe.crossval]
+        missing = [PROTOCOLS[recipe.published["protocol"]], "none", "not measured"]
+        cells = [_with_n(value) if value else text for value, text in zip(ours, missing, strict=True)]
+        rows.append([format_name(recipe.name, recipe.generated), recipe.dataset, *published, *cells])
+    return format_table(header, rows)
+
+
+def format_audit_table(counts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format the audits: the content of audit.json by name of the data set."""
+    columns = {
+        "images": "images",
+        "distinct_files": "distinct files",
+        "unique_images": "unique images",
+        "groups": "groups",
+        "groups_of_several_classes": "groups of several classes",
+        "published_test": "published test images",
+        "leaked_duplicates": "with a duplicate in training",
+        "leaked_transformed_only": "only mirrored or rotated",
+    }
+    rows = [[name, *(str(audit.get(key, "–")) for key in columns)] for name, audit in counts.items()]
+    return format_table(("data set", *columns.values()), rows)
+
+
+def format_duplicates_table(rates: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Format the recall of the audit on synthetic duplicates.
+
+    Args:
+        rates: `precision` and `recall` by alteration, by name of the data set.
+    """
+    if not rates:
+        return ""
+    alterations = list(next(iter(rates.values())))
+    rows = []
+    for name, by_alteration in rates.items():
+        recall = [f"{by_alteration[alteration]['recall']:.3f}" for alteration in alterations]
+        rows.append([name, *recall, f"{min(rate['precision'] for rate in by_alteration.values()):.3f}"])
+    return format_table(("recall in data set", *alterations, "lowest precision"), rows)
+
+
+def format_verdicts_table(recipes: Sequence[RecipeVerdicts]) -> str:
+    """Format the checks of heat maps: a row for each recipe and method."""
+    header = (
+        "recipe",
+        "method",
+        "faithful",
+        "passes randomization test",
+        "stable",
+        "localizes the tumor",
+        "relevance on the head",
+        "changes with permuted labels",
+        "verdict",
+    )
+    rows = []
+    for recipe in recipes:
+        for method, checks, verdict in recipe.ranking:
+            correlation = recipe.permuted.get(method, {}).get("rank_correlation")
+            study = "–"
+            if correlation is not None:
+                changes = "no" if recipe.permuted[method]["unchanged"] else "yes"
+                study = f"{changes if recipe.permuted['learned'] else 'not decided'} ({correlation:.2f})"
+            cells = [*(check.verdict for check in checks), study, verdict]
+            rows.append([format_name(recipe.name, recipe.generated), method, *cells])
+    return format_table(header, rows)
+
+
+def format_name(name: str, generated: bool) -> str:
+    """Format the name of a recipe or data set, with a note if its images are generated."""
+    return f"`{name}`{' **(generated images)**' if generated else ''}"
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a Markdown table."""
+    lines = [f"| {' | '.join(cells)} |\n" for cells in (header, *rows)]
+    return "".join([lines[0], f"{'|---' * len(header)}|\n", *lines[1:]])
+
+
+def replace_section(text: str, name: str, content: str) -> str:
+    """Replace the text between the markers of a section.
+
+    Raises:
+        ValueError: the markers are missing.
+    """
+    start, end = f"<!-- {name}: generated by `make readme` -->\n", f"<!-- end of {name} -->"
+    before, is_start, rest = text.partition(start)
+    _, is_end, after = rest.partition(end)
+    if not (is_start and is_end):
+        raise ValueError(f"a page lacks the markers {start.strip()} and {end}")
+    return before + start + content + end + after
+
+
+def _count_duplicates(results: Results) -> str:
+    """Count the test images with a duplicate in training."""
+    duplicates, transformed, _ = results.leaked().values()
+    total = duplicates + transformed
+    return f"{total:,} ({transformed:,} only mirrored or rotated)" if total else "0"
+
+
+def _with_n(estimate: Estimate | None) -> str:
+    return f"{estimate}, n = {estimate.n:,}" if estimate else "none"
+
+
+def _or_none(estimate: Estimate | None) -> str:
+    return str(estimate) if estimate else "none"
