@@ -74,7 +74,7 @@ lock:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	touch $@
 
-# This package itself, editable: a second's work whenever pyproject.toml changes.
+# This package itself, editable: takes a second; runs when pyproject.toml changes.
 .venv/installed: .venv/complete pyproject.toml
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

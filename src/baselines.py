@@ -9,6 +9,7 @@ import pandas as pd
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.core.params import read_params
+from brain_tumor.core.tables import class_indices, probability_columns
 from brain_tumor.datasets.raw_archive import RawArchive
 from brain_tumor.evaluation.baselines import file_metadata_features, predict_baselines
 from brain_tumor.models.samples import read_split
@@ -26,14 +27,14 @@ def main(name: str) -> None:
     images = np.load(folder / "images.npy", mmap_mode="r")[rows["row"].to_numpy()]
     with RawArchive(f"data/raw/{dataset}.zip") as raw:
         file_features = np.array([file_metadata_features(raw.read(path)) for path in rows["path"]])
-    targets = np.array([classes.index(label) for label in rows["label"]], np.int64)
+    targets = class_indices(rows["label"], classes)
     parts = [np.flatnonzero(rows["part"] == part) for part in PARTS]
     test = parts[2]
     tables = []
     for baseline, probabilities in predict_baselines(
         images, file_features, targets, parts, len(classes), seed=0
     ).items():
-        columns = {f"p_{label}": probabilities[:, k].round(6) for k, label in enumerate(classes)}
+        columns = dict(zip(probability_columns(classes), probabilities.round(6).T, strict=True))
         tables.append(pd.DataFrame({"baseline": baseline, "row": rows["row"].iloc[test], **columns}))
         accuracy = (probabilities.argmax(1) == targets[test]).mean()
         log.info("%s: %s: accuracy %.3f on %d test images", name, baseline, accuracy, len(probabilities))

@@ -9,8 +9,8 @@ import pandas as pd
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
-from brain_tumor.core.tables import read_table
-from brain_tumor.core.types import Gray, Ints
+from brain_tumor.core.tables import class_indices, probability_columns, read_table
+from brain_tumor.core.types import Gray
 from brain_tumor.evaluation import evaluate
 from brain_tumor.evaluation.curves import compute_curves, select_macro
 from brain_tumor.evaluation.evaluate import EvaluateParams
@@ -37,15 +37,12 @@ def main(name: str) -> None:
     def predict(rows: pd.DataFrame, pixels: Gray) -> Probabilities:
         return predict_probabilities(model, config, pixels, device, rows)
 
-    def class_numbers(rows: pd.DataFrame) -> Ints:
-        return np.array([classes.index(label) for label in rows["label"]], np.int64)
-
     audit = read_table(f"data/audit/{dataset}.csv")
     rows = read_split(folder, split, "test")
     rows = rows.merge(audit[["path", "width", "height"]], on="path", how="left", validate="1:1")
     pixels = images[rows["row"].to_numpy()]
-    test = TestPredictions(rows, class_numbers(rows), *predict(rows, pixels))
-    columns = [f"p_{label}" for label in classes]
+    test = TestPredictions(rows, class_indices(rows["label"], classes), *predict(rows, pixels))
+    columns = probability_columns(classes)
     by_baseline = read_table(f"data/baselines/{name}.csv", text=("baseline",)).groupby("baseline", sort=False)
     baselines = {str(key): table.set_index("row").loc[rows["row"], columns].to_numpy() for key, table in by_baseline}
 
@@ -55,7 +52,9 @@ def main(name: str) -> None:
         extra = read_split(folder, split, part)
         calibrated = predict(extra, images[extra["row"].to_numpy()]).calibrated
         groups = extra["group"].tolist()
-        tables.append(evaluate.evaluate_split(part, class_numbers(extra), calibrated, groups, classes, params))
+        tables.append(
+            evaluate.evaluate_split(part, class_indices(extra["label"], classes), calibrated, groups, classes, params)
+        )
     metrics = pd.concat(tables, ignore_index=True)
     perturbed = {}
     for perturbation in params.robustness:

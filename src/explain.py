@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from brain_tumor.attribution.cases import ExplainParams, choose_cases
 from brain_tumor.attribution.constants import MAX_RANDOMIZATION_CORRELATION
 from brain_tumor.attribution.explained_model import ExplainedModel, MapCache
-from brain_tumor.attribution.measure import Measurements, class_numbers, measure_explanations
+from brain_tumor.attribution.measure import Measurements, measure_explanations
 from brain_tumor.attribution.methods import CLASS_AGNOSTIC, normalize_maps
 from brain_tumor.attribution.tables import summarize_table
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
-from brain_tumor.core.tables import read_table
+from brain_tumor.core.tables import class_indices, read_table
 from brain_tumor.core.types import Maps
 from brain_tumor.models import runtime
 from brain_tumor.models.classifier import load_model
@@ -58,9 +58,9 @@ def main(name: str) -> None:
 
 def explain_cases(cache: MapCache, cases: pd.DataFrame) -> tuple[dict[str, Maps], dict[str, Maps]]:
     """Compute the maps of cases by method: for the predicted class, and for the other class of the case."""
-    params, classes = cache.explained.params, cache.explained.config.classes
+    params, classes = cache.explained_model.params, cache.explained_model.config.classes
     rows = cases["row"].to_numpy()
-    predicted, other = (class_numbers(cases, classes, column) for column in ("predicted", "other"))
+    predicted, other = (class_indices(cases[column], classes) for column in ("predicted", "other"))
     return (
         {method: cache.explain(method, rows, predicted).maps for method in params.methods},
         {method: cache.explain(method, rows, other).maps for method in params.methods if method not in CLASS_AGNOSTIC},

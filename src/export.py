@@ -30,7 +30,7 @@ class ExportParams(BootstrapParams):
     Attributes:
         num_calibration_images: number of training images that set the ranges of int8, sampled with `seed`.
         rounds: bootstrap rounds for the interval of the change of macro F1.
-        seed: of the bootstrap and of the sampling.
+        seed: seed of the bootstrap and of the sampling.
     """
 
     num_calibration_images: int = Field(128, ge=1)

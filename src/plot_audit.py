@@ -12,9 +12,9 @@ def main(name: str) -> None:
     """Write a contact sheet with examples of each kind of link."""
     table = read_table(f"data/audit/{name}.csv")
     links = read_table(f"data/audit/{name}-links.csv", numbers=("distance", "correlation"))
-    read = ArchiveReader(f"data/raw/{name}.zip")
+    read_file = ArchiveReader(f"data/raw/{name}.zip")
     with atomic_outputs(f"plots/{name}/audit.png") as (path,):
-        plot_pairs(path, choose_link_examples(table, links), read, f"{name}: {AUDIT_TITLE}")
+        plot_pairs(path, choose_link_examples(table, links), read_file, f"{name}: {AUDIT_TITLE}")
 
 
 if __name__ == "__main__":

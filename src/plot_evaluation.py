@@ -9,7 +9,7 @@ from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs
 from brain_tumor.core.params import read_params
 from brain_tumor.core.subsets import MODEL
-from brain_tumor.core.tables import read_table
+from brain_tumor.core.tables import is_clean, read_table
 from brain_tumor.core.types import Masks
 from brain_tumor.evaluation.curves import compute_curves
 from brain_tumor.evaluation.probabilities import TestProbabilities, compared_subsets, load_probabilities
@@ -26,8 +26,8 @@ def main(name: str) -> None:
     generated = read_params(PARAMS, f"datasets.{dataset}.info.generated", bool)
     title = f"{name}{' (generated images)' if generated else ''}"
     test = load_probabilities(Path(f"data/probabilities/{name}.npz"))
-    leaks = read_table(f"data/split/{name}.csv", numbers=("row",)).set_index("row").loc[test.rows, "leak"].tolist()
-    subsets = compared_subsets(np.array([leak == "" for leak in leaks]))
+    rows = read_table(f"data/split/{name}.csv", numbers=("row",)).set_index("row").loc[test.rows]
+    subsets = compared_subsets(is_clean(rows))
     with atomic_outputs(f"plots/{name}/charts") as (folder,):
         folder.mkdir()
         draw_predictions(folder, test, subsets, classes, title)
@@ -36,7 +36,7 @@ def main(name: str) -> None:
         accuracy = robustness[(robustness["metric"] == "accuracy") & (robustness["reference"] == "")]
         accuracy = accuracy[accuracy["subset"].isin(list(subsets))]
         charts.plot_robustness(folder / "robustness.png", accuracy, f"{title}: perturbed test images")
-        errors = find_errors(test, leaks, classes)
+        errors = find_errors(test, rows["leak"].tolist(), classes)
         images = np.load(f"data/enhanced/{name}/images.npy", mmap_mode="r")
         pixels = [images[row] for row in errors["row"].head(charts.MAX_ERRORS)]
         charts.plot_errors(folder / "errors.png", errors, pixels, len(test.rows), title)
@@ -73,7 +73,7 @@ def draw_curves(
     pr_title = f"{title}: precision–recall, one-vs-rest"
     charts.plot_precision_recall(folder / "pr.png", after["pr"], auprc, pr_title)
     confidence = {name: test.calibrated[mask].max(1) for name, mask in subsets.items()}
-    reliability_title = f"{title}: before and after temperature scaling"
+    reliability_title = f"{title}: reliability"
     tables = before["reliability"], after["reliability"]
     charts.plot_reliability(folder / "reliability.png", *tables, confidence, reliability_title)
     coverage_title = f"{title}: selective prediction (risk–coverage)"

@@ -31,7 +31,7 @@ def main(name: str) -> None:
     # The index has the column only if some image has boxes.
     boxes = rows["box"] if "box" in rows else pd.Series("", rows.index)
     archive = ArchiveReader(f"data/raw/{dataset}.zip")
-    preprocess_row = functools.partial(preprocess_files, read=archive, operations=params.operations)
+    preprocess_row = functools.partial(preprocess_files, read_file=archive, operations=params.operations)
     files = list(zip(rows["path"], rows["mask"], boxes, strict=True))
     results = ordered_map(preprocess_row, files, f"preprocess {name}")
     shape = (len(rows), params.size, params.size)
@@ -68,22 +68,22 @@ def read_rows(name: str, dataset: str) -> pd.DataFrame:
 
 
 def preprocess_files(
-    files: tuple[str, str, str], read: ArchiveReader, operations: tuple[Operation, ...]
+    files: tuple[str, str, str], read_file: ArchiveReader, operations: tuple[Operation, ...]
 ) -> Preprocessed | str:
     """Preprocess one image and its mask.
 
     Args:
         files: path of the image, path of its mask ('' for none), and its boxes, which are used if it has no mask.
-        read: reads a file of the raw archive.
-        operations: of the recipe.
+        read_file: reads a file of the raw archive.
+        operations: operations of the recipe.
 
     Returns:
         The result, or why a file cannot be read.
     """
     path, mask_path, boxes = files
     try:
-        image = decode_gray(read(path))
-        mask = decode_gray(read(mask_path)) if mask_path else fill_boxes(boxes, image.shape)
+        image = decode_gray(read_file(path))
+        mask = decode_gray(read_file(mask_path)) if mask_path else fill_boxes(boxes, image.shape)
         return preprocess(image, operations, mask)
     except UnreadableImageError as error:
         return str(error)

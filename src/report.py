@@ -93,7 +93,7 @@ def draw_charts(name: str, results: Results, selected_epoch: int, title: str) ->
     curves, leaks = BytesIO(), BytesIO()
     table = read_table(f"plots/{name}/curves.csv", numbers=CURVE_COLUMNS)
     plot_learning_curves(curves, table, selected_epoch, f"{title}: learning curves")
-    plot_accuracy_by_leak(leaks, results.by_leak(), f"{title}: {results.n():,} test images")
+    plot_accuracy_by_leak(leaks, results.accuracy_by_leak(), f"{title}: {results.n():,} test images")
     return {"curves": curves.getvalue(), "leaks": leaks.getvalue()}
 
 

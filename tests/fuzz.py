@@ -25,7 +25,7 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.csv_table import read_by_table
 from brain_tumor.datasets.readers.via_annotations import ViaAnnotations
-from brain_tumor.datasets.readers.volumes import Volumes, expand_clinical
+from brain_tumor.datasets.readers.volumes import Volumes, expand_medical_formats
 from brain_tumor.datasets.readers.zip_archive import Layout, ZipFiles, read_by_layout
 from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
 from brain_tumor.sources.figshare.slices import open_archives
@@ -128,7 +128,7 @@ def read_image(content: bytes, name: str, folder: Path) -> None:
 
 
 def read_clinical(content: bytes, name: str, folder: Path) -> None:
-    for image in expand_clinical([RawImage(name, content, "a")], Volumes()):
+    for image in expand_medical_formats([RawImage(name, content, "a")], Volumes()):
         if image.content != content:
             decode_gray(image.content)
 

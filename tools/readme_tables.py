@@ -204,7 +204,7 @@ def replace_section(text: str, name: str, content: str) -> str:
 
 def _count_duplicates(results: Results) -> str:
     """Count the test images with a duplicate in training."""
-    duplicates, transformed, _ = results.leaked().values()
+    duplicates, transformed, _ = results.count_leaks().values()
     total = duplicates + transformed
     return f"{total:,} ({transformed:,} only mirrored or rotated)" if total else "0"
 

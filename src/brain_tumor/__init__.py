@@ -1,1 +1,1 @@
-"""The library behind the pipeline's stages: it knows nothing of DVC, command lines or where files stand."""
+"""Library of the pipeline; independent of DVC and of file paths."""

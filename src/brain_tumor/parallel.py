@@ -32,8 +32,8 @@ def ordered_map(function: Callable[[A], B], items: Collection[A], title: str = "
     Args:
         function: must be picklable if there is more than one process.
         items: read lazily, so a collection may create them while it is iterated.
-        title: of a progress bar on standard error; '' shows none.
-        unit: of the progress bar.
+        title: title of a progress bar on standard error; '' shows none.
+        unit: unit of the progress bar.
 
     Raises:
         UserError: DASK_SCHEDULER cannot be used.

@@ -12,7 +12,7 @@ from brain_tumor.core.cli import PARAMS, run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.core.params import read_params
-from brain_tumor.core.tables import read_table
+from brain_tumor.core.tables import probability_columns, read_table
 from brain_tumor.core.types import Gray
 from brain_tumor.datasets.raw_archive import ArchiveReader, RawArchive
 from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
@@ -50,8 +50,7 @@ def main() -> None:
         probabilities = predict_probabilities(model, config, images, device, rows).calibrated
         merged = mapping.merge_probabilities(probabilities)
         table = rows[["path", "group"]].assign(label=mapping.labels[in_common].to_numpy())
-        for k, label in enumerate(mapping.classes):
-            table[f"p_{label}"] = merged[:, k].round(6)
+        table[probability_columns(mapping.classes)] = merged.round(6)
         message = "%s on %s: %d images, classes %s; %d more have no class in common"
         names = ", ".join(mapping.classes)
         log.info(message, args.name, args.dataset, len(rows), names, (~in_common).sum())

@@ -18,11 +18,13 @@ def main() -> None:
     table = read_table("data/overlap/images.csv").assign(split="", label="")
     links = read_table("data/overlap/links.csv", numbers=("distance", "correlation"))
     shared = json.loads(Path("metrics/overlap/shared.json").read_text(encoding="utf-8"))
-    read = MultiArchiveReader(Path("data/raw"))
+    read_file = MultiArchiveReader(Path("data/raw"))
     with atomic_outputs("plots/overlap") as (folder,):
         folder.mkdir()
         plot_overlap_matrix(folder / "shared.png", shared)
-        plot_pairs(folder / "examples.png", choose_link_examples(table, links), read, "images that data sets share")
+        plot_pairs(
+            folder / "examples.png", choose_link_examples(table, links), read_file, "images that data sets share"
+        )
 
 
 if __name__ == "__main__":

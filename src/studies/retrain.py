@@ -38,6 +38,7 @@ def main() -> None:
     if args.mode == "fold":
         params = read_params(PARAMS, "crossval", CrossvalParams)
         rows["part"] = assign_fold(rows, params, args.repeat, args.fold)
+        rows["leak"] = ""  # not that of the recipe's own split: groups stay whole, so that all test rows are clean
         path = f"data/crossval/{args.name}/{args.repeat}-{args.fold}.csv"
     elif args.mode == "seed":
         recipe = recipe._replace(train=recipe.train.model_copy(update={"seed": args.seed}))

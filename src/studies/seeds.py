@@ -1,4 +1,4 @@
-"""Summarize how much a recipe's metrics vary with its seed alone."""
+"""Summarize how much a recipe's metrics vary if only its seed changes."""
 
 import logging
 from pathlib import Path
@@ -9,6 +9,7 @@ from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
 from brain_tumor.core.subsets import CLEAN, PUBLISHED
+from brain_tumor.core.tables import is_clean
 from brain_tumor.studies.statistics import metrics_of_predictions, read_predictions
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ def main(name: str) -> None:
     seeds = read_params(PARAMS, "seeds.values", tuple[int, ...])
     lines = []
     for seed, table in read_predictions(Path(f"data/seeds/{name}"), [str(seed) for seed in seeds]).items():
-        for subset, rows in ((PUBLISHED, table), (CLEAN, table[table["leak"] == ""])):
+        for subset, rows in ((PUBLISHED, table), (CLEAN, table[is_clean(table)])):
             if len(rows):
                 line = {"seed": int(seed), "subset": subset, "n": len(rows)}
                 lines.append(line | metrics_of_predictions(rows, classes))

@@ -18,7 +18,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_app_folder(tmp_path_factory.mktemp("app"))
 
 
-def test_list_recipes_examples_and_model_card_are_those_of_the_folder(root: Path, tmp_path: Path) -> None:
+def test_list_recipes_has_examples_and_model_card_of_folder(root: Path, tmp_path: Path) -> None:
     assert scans.list_recipes(root) == ["quickstart", "real"]
     assert scans.list_examples("quickstart", root) == {
         "a, test image 1": 0, "a, test image 2": 1, "b, test image 1": 2, "b, test image 2": 3,

@@ -54,7 +54,7 @@ def app_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     assert not list(temporary.iterdir()), "no files are left on the disk"
 
 
-def test_app_client_uploads_and_gets_what_the_page_shows(app_server: tuple[str, Path], tmp_path: Path) -> None:
+def test_app_client_upload_equals_page(app_server: tuple[str, Path], tmp_path: Path) -> None:
     address, temporary = app_server
     Image.fromarray(head(3)).save(tmp_path / "scan.png")
     client = Client(address, verbose=False)
@@ -80,7 +80,7 @@ def test_app_client_uploads_and_gets_what_the_page_shows(app_server: tuple[str, 
     assert not [file for file in temporary.rglob("*") if file.is_file() and file.stat().st_size], "uploads are removed"
 
 
-def test_app_page_loads_nothing_from_other_hosts_and_listens_on_loopback_only(app_server: tuple[str, Path]) -> None:
+def test_app_page_is_local_without_external_links(app_server: tuple[str, Path]) -> None:
     page = requests.get(app_server[0], timeout=20).text
     assert "brain-tumor-mri" in page
     urls = re.findall(r"""(?:src|href)=["'](https?://[^"']+)""", page)

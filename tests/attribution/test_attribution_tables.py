@@ -27,7 +27,7 @@ def test_tabulate_means_differences_have_a_baseline() -> None:
     assert table[["metric", "baseline", "value"]].to_numpy().tolist() == [["road", "", 1.5], ["road", "center", 0.5]]
 
 
-def test_summarize_table_nests_baselines_and_leaves_out_classes_and_stages() -> None:
+def test_summarize_table_nests_baselines() -> None:
     lines = [
         ("grad-cam", "", "", "", "road", 4, 0.3, 0.1, 0.5),
         ("grad-cam", "center", "", "", "road", 4, 0.2, 0.0, 0.4),

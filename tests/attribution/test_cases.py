@@ -14,11 +14,11 @@ def test_choose_cases_follows_the_rule() -> None:
     table["p_b"] = 1 - table["p_a"]
     params = ExplainParams(methods=("grad-cam",), layer="last", num_cases=1, seed=0)
     cases = choose_cases(table, "ab", params)
-    assert cases["kind"].tolist() == ["right", "wrong", "unsure"] * 2
+    assert cases["kind"].tolist() == ["correct", "incorrect", "uncertain"] * 2
     assert cases["label"].tolist() == list("aaabbb")
-    assert cases["row"].tolist()[1::3] == [4, 8], "the most confident wrong predictions"
-    assert cases["row"].tolist()[2::3] == [3, 7], "the least confident of the others, right or wrong"
-    assert cases["other"].tolist() == ["b", "a", "a", "a", "b", "b"], "true class if wrong, else second probability"
+    assert cases["row"].tolist()[1::3] == [4, 8], "the most confident incorrect predictions"
+    assert cases["row"].tolist()[2::3] == [3, 7], "the least confident of the others, correct or incorrect"
+    assert cases["other"].tolist() == ["b", "a", "a", "a", "b", "b"], "true class if incorrect, else second probability"
     assert cases["row"].is_unique
     pd.testing.assert_frame_equal(cases, choose_cases(table, "ab", params))
 

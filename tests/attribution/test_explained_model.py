@@ -46,7 +46,7 @@ def test_map_cache_computes_each_map_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert second.convergence_delta.tolist() == [0.2, 0.2, 0, 0.2]
 
 
-def test_map_cache_class_agnostic_method_shares_the_maps_of_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_map_cache_class_agnostic_method_shares_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     cache, counts = make_cache("attention-rollout", monkeypatch)
     first = cache.explain("attention-rollout", np.array([0, 1]), np.array([0, 0]))
     second = cache.explain("attention-rollout", np.array([0, 1]), np.array([1, 2]))

@@ -63,7 +63,7 @@ def test_rank_pixels_is_a_permutation(seed: int) -> None:
         assert (np.diff(values.ravel()[np.argsort(ranks.ravel())]) <= 0).all()
 
 
-def test_deletion_and_insertion_curves_of_the_pixels_that_the_model_uses() -> None:
+def test_deletion_and_insertion_curves_of_relevant_pixels() -> None:
     used, unused = make_quarter(0, 0), make_quarter(SIDE // 2, SIDE // 2)
     curves = deletion_curves(predict_by_corner, make_images(), used, TARGETS, 0)
     assert curves.shape == (2, CURVE_STEPS + 1)
@@ -119,7 +119,7 @@ def measure_infidelity(model: Classifier, images: Gray, maps: Maps) -> Floats:
     return normalized_infidelity(model, images, maps, np.zeros(len(images), np.int64), CPU, 0)
 
 
-def test_normalized_infidelity_exact_explanation_of_a_linear_score_is_zero() -> None:
+def test_normalized_infidelity_exact_linear_explanation_is_zero() -> None:
     """Class 0 of the network is 3/64 of the sum of the image: the image itself explains every square."""
     images = np.random.default_rng(0).integers(0, 255, (3, 8, 8)).astype(np.uint8)
     exact = measure_infidelity(make_two_maps(), images, (images / 255).astype(np.float32))

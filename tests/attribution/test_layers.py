@@ -43,7 +43,7 @@ def test_attention_rollout_equals_the_formula_and_is_class_agnostic() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_attention_relevance_equals_the_formula_and_depends_on_the_class() -> None:
+def test_attention_relevance_equals_formula_by_class() -> None:
     model, images = make_vit()
     for n in range(2):
         with attention_weights(model) as layers:
@@ -78,7 +78,7 @@ def test_spatial_layer_fine_has_smaller_cells() -> None:
     assert (map_side("last"), map_side("fine")) == (2, 4)
 
 
-def test_spatial_layer_vision_transformer_gives_a_map_and_model_is_unchanged() -> None:
+def test_spatial_layer_vision_transformer_gives_a_map() -> None:
     torch.manual_seed(0)
     model = Classifier(make_config("vit_tiny_patch16_224")).eval()
     images = torch.randint(0, 255, (2, 32, 32), dtype=torch.uint8)

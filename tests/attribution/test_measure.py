@@ -60,7 +60,7 @@ def restrict_methods(explained: ExplainedModel, *methods: Method) -> ExplainedMo
     return explained._replace(params=explained.params.model_copy(update={"methods": methods}))
 
 
-def test_localization_table_methods_beat_model_independent_baseline_maps(
+def test_localization_table_methods_beat_baseline_maps(
     explained: ExplainedModel, lesions: Lesions, maps: dict[str, np.ndarray]
 ) -> None:
     images, classes, masks, rows = lesions
@@ -87,9 +87,7 @@ def test_maps_depend_on_the_class(explained: ExplainedModel, lesions: Lesions, m
         assert np.nanmean(randomization.rank_correlation(maps[method], other)) < 0.5, method
 
 
-def test_checks_show_that_the_model_uses_the_lesion_and_maps_depend_on_the_model(
-    explained: ExplainedModel, lesions: Lesions
-) -> None:
+def test_checks_lesion_model_passes(explained: ExplainedModel, lesions: Lesions) -> None:
     images, _, _, rows = lesions
     explained = restrict_methods(explained, "grad-cam")
     explanations = measure.explain_predicted_classes(MapCache(explained, images), rows)
@@ -134,9 +132,7 @@ def test_checks_empty_maps_leave_out_undefined_metrics(explained: ExplainedModel
     assert set(measure.infidelity_and_stability(explained, explanations)["metric"]) == set()
 
 
-def test_accuracy_with_masked_regions_lesion_is_sufficient_and_necessary(
-    explained: ExplainedModel, lesions: Lesions
-) -> None:
+def test_accuracy_with_masked_regions_lesion_model(explained: ExplainedModel, lesions: Lesions) -> None:
     """The masks of the lesions take the part of the head."""
     images, _, masks, rows = lesions
     table = measure.accuracy_with_masked_regions(explained, images, masks, rows)

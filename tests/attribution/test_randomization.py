@@ -38,7 +38,7 @@ def test_ssim_of_equal_scaled_and_empty_maps() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
-def test_cascading_randomization_replaces_all_weights_from_the_head_downwards(architecture: str) -> None:
+def test_cascading_randomization_replaces_all_weights_from_head(architecture: str) -> None:
     torch.manual_seed(1)
     model = Classifier(make_config(architecture)).eval()
     with torch.no_grad():  # as if trained: all weights and buffers differ from those of a new model
@@ -77,7 +77,7 @@ def test_group_weights_by_part_keeps_blocks_in_order() -> None:
     ]
 
 
-def test_cascading_randomization_clinical_features_are_randomized_with_the_head() -> None:
+def test_cascading_randomization_includes_clinical_features() -> None:
     columns = (Column(name="age", mean=50.0, sd=10.0),)
     config = make_config("resnet10t").model_copy(update={"metadata": columns})
     model = Classifier(config).eval()

@@ -21,7 +21,7 @@ def test_stability_metrics_maps_that_follow_the_image_are_stable() -> None:
     assert (metrics["noisy"] > 0.98).all()
 
 
-def test_stability_metrics_constant_map_does_not_follow_mirror_and_shift() -> None:
+def test_stability_metrics_constant_map_is_not_equivariant() -> None:
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (3, 32, 32)).astype(np.uint8)
     constant = np.repeat(random.random((1, 32, 32)).astype(np.float32), 3, 0)
@@ -35,7 +35,7 @@ def measure_sensitivity(model: Classifier, images: Gray, maps: Maps) -> Floats:
     return max_sensitivity("grad-cam", model, images, maps, TARGETS[: len(images)], "last", CPU, 0)
 
 
-def test_max_sensitivity_map_that_is_the_image_moves_as_far_as_the_noise() -> None:
+def test_max_sensitivity_map_equal_to_image_moves_by_noise() -> None:
     """Grad-CAM of class 0 is the image times a constant."""
     images = np.full((2, 8, 8), 128, np.uint8)
     maps = np.ones((2, 8, 8), np.float32)

@@ -69,7 +69,7 @@ def test_method_verdict_failed_method_check_is_not_trustworthy(
     assert text == "not trustworthy"
 
 
-def test_method_verdict_faithful_map_off_the_tumor_means_model_attends_elsewhere() -> None:
+def test_method_verdict_faithful_map_off_the_tumor() -> None:
     changes: Intervals
     for changes in ({("pointing", MEAN_MASK): (-0.2, -0.1)}, {("excess_outside_head", ""): (0.1, 0.3)}):
         verdicts, text = run_checks(changes)
@@ -88,7 +88,7 @@ def test_check_method_not_better_than_one_baseline_is_unclear() -> None:
     assert "road, improvement over center" in descriptions, "the strongest baseline is named"
 
 
-def test_check_method_wide_or_empty_interval_or_few_images_are_unclear() -> None:
+def test_check_method_wide_interval_or_few_images_is_unclear() -> None:
     assert run_checks({("randomization_correlation", ""): (0.3, 0.8)})[0][1] == "unclear"
     assert run_checks({("randomization_correlation", ""): (0.1, 0.1)})[0][1] == "unclear"
     assert run_checks(n=MIN_IMAGES - 1) == (["unclear"] * 5, "undecided")

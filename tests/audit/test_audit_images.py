@@ -17,7 +17,7 @@ from brain_tumor.datasets.readers.folder import FolderFiles, index_images
 from heads import head, png
 
 
-def test_audit_images_sample_files_duplicates_groups_conflicts_and_problems_are_found() -> None:
+def test_audit_images_sample_files_table_is_correct() -> None:
     table = sample_audit()[0].set_index("path")
     assert table["duplicate_id"].iloc[:5].nunique() == 1
     assert table["duplicate_id"].iloc[5:7].nunique() == 1
@@ -35,7 +35,7 @@ def test_audit_images_sample_files_duplicates_groups_conflicts_and_problems_are_
     assert (table["quality_warning"] != "").sum() == 1
 
 
-def test_audit_images_sample_files_every_link_has_its_evidence() -> None:
+def test_audit_images_sample_files_links_have_evidence() -> None:
     table, links = sample_audit()
     assert links["kind"].value_counts().to_dict() == {
         "exact": 1, "pixels": 2, "patient": 1, "mirrored": 1, "rotated": 1,
@@ -49,7 +49,7 @@ def test_audit_images_sample_files_every_link_has_its_evidence() -> None:
     assert links.loc[links["kind"] == "patient", "correlation"].isna().all()
 
 
-def test_audit_images_all_transforms_orientation_aligns_each_duplicate_with_the_first() -> None:
+def test_audit_images_orientation_aligns_duplicates() -> None:
     files = [(f"{k}.png", png(apply_transform(head(1), k)), "x", "", "") for k in range(8)]
     table, _ = audit_files(files)
     assert table["duplicate_id"].nunique() == 1
@@ -62,7 +62,7 @@ def test_audit_images_all_transforms_orientation_aligns_each_duplicate_with_the_
     assert first["orientation"] == "none"
 
 
-def test_audit_images_duplicate_in_another_encoding_joins_the_group_of_the_patient() -> None:
+def test_audit_images_reencoded_duplicate_joins_patient_group() -> None:
     table, _ = audit_files(
         [
             ("1.png", png(head(1)), "x", "", "p"),

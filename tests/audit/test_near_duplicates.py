@@ -37,14 +37,14 @@ def find_links(images: list[Gray]) -> list[tuple[int, int, str, str]]:
     return sorted(zip(links["first"], links["second"], links["kind"], links["transform"], strict=True))
 
 
-def test_find_near_duplicates_transform_maps_the_second_image_to_the_first() -> None:
+def test_find_near_duplicates_transform_maps_second_to_first() -> None:
     for k, name in enumerate(TRANSFORMS):
         ((_, _, kind, transform),) = find_links([apply_transform(head(3), k), head(3)])
         assert (kind, transform) == ("duplicate", name)
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
-def test_find_near_duplicates_synthetic_duplicates_are_linked_and_no_others(alteration: str) -> None:
+def test_find_near_duplicates_links_synthetic_duplicates_only(alteration: str) -> None:
     originals = [head(seed, 224) for seed in range(16)]
     duplicates = [decode_gray(make_duplicate(image, alteration, n)) for n, image in enumerate(originals)]
     links = {(first, second) for first, second, *_ in find_links(originals + duplicates)}
@@ -53,7 +53,7 @@ def test_find_near_duplicates_synthetic_duplicates_are_linked_and_no_others(alte
     assert len(links) >= (15 if alteration == "combined" else 16)
 
 
-def test_find_near_duplicates_more_duplicates_than_neighbors_are_one_class() -> None:
+def test_find_near_duplicates_large_class_is_not_divided() -> None:
     random = np.random.default_rng(0)
     duplicates = [(head(5) * random.uniform(0.7, 1)).astype(np.uint8) for _ in range(40)]
     links = find_links([*duplicates, *(head(seed) for seed in range(10, 20))])
@@ -62,7 +62,7 @@ def test_find_near_duplicates_more_duplicates_than_neighbors_are_one_class() -> 
     assert len(set(classes)) == 11
 
 
-def test_find_near_duplicates_approximate_index_same_links_as_exhaustive_search(
+def test_find_near_duplicates_approximate_equals_exhaustive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = [head(seed) for seed in range(30)] + [apply_transform(head(seed), seed % 8) for seed in range(0, 30, 3)]
@@ -83,7 +83,7 @@ def test_find_near_duplicates_wide_dark_borders_link_nothing() -> None:
 
 @pytest.mark.parametrize("value", [0, 180, 255])
 @pytest.mark.parametrize("width", [4, 20])
-def test_find_near_duplicates_same_border_on_all_images_links_nothing(value: int, width: int) -> None:
+def test_find_near_duplicates_common_border_links_nothing(value: int, width: int) -> None:
     assert find_links([np.pad(head(seed, 224), width, constant_values=value) for seed in range(24)]) == []
 
 
@@ -95,7 +95,7 @@ def test_find_near_duplicates_fewer_than_two_images_is_empty(count: int) -> None
     assert list(links) == ["first", "second", "transform", "distance", "correlation", "kind"]
 
 
-def test_find_near_duplicates_every_listed_pair_is_above_its_threshold() -> None:
+def test_find_near_duplicates_pairs_are_above_threshold() -> None:
     random = np.random.default_rng(0)
     images = [head(seed % 8) for seed in range(24)]
     images = [np.clip(image + random.normal(0, 3 * n, image.shape), 0, 255) for n, image in enumerate(images)]

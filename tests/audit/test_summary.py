@@ -41,7 +41,7 @@ def test_summarize_audit_sample_files_all_counts() -> None:
     }  # fmt: skip
 
 
-def test_summarize_audit_links_across_and_within_patients_are_counted() -> None:
+def test_summarize_audit_counts_links_across_and_within_patients() -> None:
     files = [("1.png", png(head(1)), "x", "", "p"), ("2.png", png(apply_transform(head(1), 4)), "x", "", "q")]
     counts = summarize_audit(*audit_files(files))
     assert counts["links_across_patients"]["mirrored"] == 1

@@ -41,7 +41,7 @@ def test_make_thumbnails_burned_in_text_same_head() -> None:
 
 
 @pytest.mark.parametrize("k", range(8))
-def test_make_thumbnails_transformed_image_transformed_thumbnails(k: int) -> None:
+def test_make_thumbnails_follow_the_transform_of_the_image(k: int) -> None:
     transformed, original = make_thumbnails(apply_transform(head(1, 256), k)), make_thumbnails(head(1, 256))
     assert correlate(transformed.frame, apply_transform(original.frame, k)) > 0.99
     assert correlate(transformed.head, apply_transform(original.head, k)) > 0.99

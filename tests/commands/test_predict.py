@@ -83,7 +83,7 @@ def test_predict_formats_have_the_same_content(folders: tuple[Path, Path], files
         (("/none-such", "/none-such.png"), "does not exist"),
     ],
 )
-def test_predict_missing_model_prints_only_an_error_and_exit_code_is_2(
+def test_predict_missing_model_prints_error_and_exits_with_2(
     args: tuple[str, ...], expected: str, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(files)
@@ -171,7 +171,7 @@ def test_predict_heat_maps_are_written_for_each_image(folders: tuple[Path, Path]
     assert np.array_equal(pixels, overlay(image, heat))
 
 
-def test_predict_heat_maps_each_file_is_read_and_predicted_once_by_one_model(
+def test_predict_heat_maps_files_are_read_and_predicted_once(
     folders: tuple[Path, Path], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from brain_tumor.inference import torch_model
@@ -205,7 +205,7 @@ def test_predict_heat_maps_of_bad_files_are_left_out(folders: tuple[Path, Path],
     assert len(list((tmp_path / "heat").iterdir())) == 4
 
 
-def test_predict_heat_maps_undefined_method_is_reported_for_each_image(
+def test_predict_heat_maps_undefined_method_is_reported(
     folders: tuple[Path, Path], files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = ["--heat-maps", str(tmp_path / "heat"), "--method", "attention-rollout", "--format", "jsonl"]

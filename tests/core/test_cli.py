@@ -18,7 +18,7 @@ def raise_error(error: Exception) -> None:
     raise error
 
 
-def test_run_cli_user_error_prints_the_message_alone_and_exit_code_is_1() -> None:
+def test_run_cli_user_error_prints_message_and_exits_with_1() -> None:
     code = """
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError

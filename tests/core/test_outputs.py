@@ -48,7 +48,7 @@ def test_atomic_outputs_missing_out_keeps_all_old_outs(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one": "old", "two": "old"}
 
 
-def test_atomic_outputs_leftovers_of_killed_run_and_old_outs_are_replaced(tmp_path: Path) -> None:
+def test_atomic_outputs_leftovers_are_replaced(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     leftover = tmp_path / f".out.{killed.stdout.strip()}.partial"
     leftover.mkdir()

@@ -1,4 +1,4 @@
-"""Reading the project's own CSV tables."""
+"""The project's own tables."""
 
 import io
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain_tumor.core.outputs import write_csv
-from brain_tumor.core.tables import read_table
+from brain_tumor.core.tables import class_indices, is_clean, probability_columns, read_table
 
 TABLE = "label,n,value\nno,1,0.5\nNA,2,\n,3,1e-3\n"
 # Control characters and unpaired surrogates are rejected when a raw archive is written.
@@ -47,3 +47,24 @@ def test_read_table_written_text_comes_back_unchanged(
     table = pd.DataFrame(rows, columns=["a", "b"], dtype=str)
     write_csv(path, table)
     assert read_table(path).to_numpy().tolist() == table.to_numpy().tolist()
+
+
+def test_is_clean_rows_without_a_leak_type_are_clean() -> None:
+    rows = pd.DataFrame({"leak": ["", "duplicate", "same_group", ""]}, index=[5, 3, 2, 0])
+    clean = is_clean(rows)
+    assert clean.dtype == bool
+    assert clean.tolist() == [True, False, False, True]
+    assert is_clean(rows.iloc[:0]).dtype == bool
+
+
+def test_class_indices_follow_the_order_of_the_classes() -> None:
+    indices = class_indices(pd.Series(["b", "a", "b"]), ("b", "a"))
+    assert indices.dtype == np.int64
+    assert indices.tolist() == [0, 1, 0]
+    assert class_indices([], ("a",)).shape == (0,)
+    with pytest.raises(ValueError, match="not in tuple"):
+        class_indices(["c"], ("a", "b"))
+
+
+def test_probability_columns_follow_the_order_of_the_classes() -> None:
+    assert probability_columns(("no", "a b")) == ["p_no", "p_a b"]

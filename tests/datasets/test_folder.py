@@ -35,7 +35,7 @@ def test_index_images_folders_are_split_and_label(tmp_path: Path) -> None:
     assert (index[["patient", "mask", "plane"]] == "").all(axis=None)
 
 
-def test_index_images_first_folder_is_the_label_and_validation_is_training(tmp_path: Path) -> None:
+def test_index_images_first_folder_is_label(tmp_path: Path) -> None:
     files = write(tmp_path, "glioma/patient 1/a.png", "valid/none/b.png", "none/test/c.png")
     index = index_images(files).set_index("path")
     assert index["label"].to_dict() == {
@@ -56,7 +56,7 @@ def test_index_images_name_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None
     str(caught.value).encode()
 
 
-def test_folder_files_links_are_followed_once_and_hidden_files_left_out(tmp_path: Path) -> None:
+def test_folder_files_follow_links_once_and_skip_hidden(tmp_path: Path) -> None:
     write(tmp_path, "outside/1.png", "images/a/2.png", "images/a/.hidden.png", "images/.git/3.png")
     (tmp_path / "images/b").symlink_to(tmp_path / "outside")
     (tmp_path / "images/a/back").symlink_to(tmp_path / "images")

@@ -103,7 +103,7 @@ def test_download_with_invalid_state_starts_from_scratch(tmp_path: Path, state: 
     assert target.read_bytes() == ZIP
 
 
-def test_download_connection_that_breaks_repeatedly_completes_the_file(tmp_path: Path) -> None:
+def test_download_repeatedly_broken_connection_completes_file(tmp_path: Path) -> None:
     target = tmp_path / "a.zip"
 
     class Flaky(FileServer):

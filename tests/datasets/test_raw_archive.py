@@ -48,7 +48,7 @@ def test_raw_archive_contents_are_unchanged(tmp_path: Path) -> None:
     assert index["patient"].tolist() == ["", "", "p1"]
 
 
-def test_content_fingerprint_depends_on_contents_labels_and_splits_only(tmp_path: Path) -> None:
+def test_content_fingerprint_covers_contents_labels_and_splits(tmp_path: Path) -> None:
     def fingerprint(*images: RawImage) -> str:
         return content_fingerprint(write_archive(tmp_path / "raw.zip", images))
 
@@ -63,7 +63,7 @@ def test_write_archive_duplicate_path_is_an_error(tmp_path: Path) -> None:
         write_archive(tmp_path / "raw.zip", [IMAGES[0], IMAGES[0]])
 
 
-def test_write_archive_image_with_the_path_of_a_mask_is_an_error_in_any_order(tmp_path: Path) -> None:
+def test_write_archive_image_path_equal_to_mask_path_is_an_error(tmp_path: Path) -> None:
     images = [RawImage("masks/1.png", b"image", "a"), RawImage("1.png", b"one", "a", mask=b"mask")]
     for order in (images[::-1], images):
         with pytest.raises(UserError, match="occurs twice"):

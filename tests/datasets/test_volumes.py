@@ -7,7 +7,7 @@ import pytest
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.volumes import Volumes, convert_dicom, convert_volume, expand_clinical
+from brain_tumor.datasets.readers.volumes import Volumes, convert_dicom, convert_volume, expand_medical_formats
 from brain_tumor.imaging.decode import decode_gray
 from brain_tumor.imaging.dicom import decode_dicom
 from brain_tumor.imaging.nifti import decode_nifti, take_slices
@@ -47,10 +47,10 @@ def test_convert_dicom_mask_frames_belong_to_image_frames() -> None:
     assert np.array_equal(np.stack(decoded), 255 * masks)
 
 
-def test_expand_clinical_other_number_of_mask_frames_is_an_error() -> None:
+def test_expand_medical_formats_mask_frame_mismatch_is_an_error() -> None:
     image = RawImage("m", make_dicom(FRAMES, **SIZE), "a", mask=png(np.ones((30, 40), np.uint8)))
     with pytest.raises(UserError, match="m has 3 frames but its mask has 1: the numbers must match"):
-        list(expand_clinical([image], Volumes()))
+        list(expand_medical_formats([image], Volumes()))
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -66,7 +66,7 @@ def test_convert_volume_slices_are_named_by_plane_and_position(plane: Any, compr
         assert np.array_equal(decode_gray(image.content), item.gray)
 
 
-def test_convert_volume_masked_slices_are_chosen_and_keep_their_masks() -> None:
+def test_convert_volume_selects_masked_slices_with_masks() -> None:
     mask = np.zeros(make_body().shape, np.uint8)
     mask[8:12, 8:14, 9:13] = 1
     image = RawImage("v.nii", make_nifti(make_body()), "a", patient="p", mask=make_nifti(mask))
@@ -84,16 +84,16 @@ def test_convert_volume_empty_mask_is_none() -> None:
     assert {image.mask for image in convert_volume(image, Volumes())} == {None}
 
 
-def test_expand_clinical_ordinary_image_has_a_binary_mask() -> None:
+def test_expand_medical_formats_ordinary_image_has_a_binary_mask() -> None:
     image = RawImage("1.png", png(RAMP.astype(np.uint8)), "a", mask=png((RAMP % 3).astype(np.uint8)))
     plain = RawImage("2.png", b"not an image", "a")
-    masked, unchanged = expand_clinical([image, plain], Volumes())
+    masked, unchanged = expand_medical_formats([image, plain], Volumes())
     assert masked._replace(mask=None) == image._replace(mask=None)
     assert np.array_equal(decode_gray(masked.mask or b""), np.where(RAMP % 3 > 1, 255, 0))
     assert unchanged == plain
 
 
-def test_expand_clinical_unreadable_files_are_unchanged_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_expand_medical_formats_unreadable_files_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     broken = [
         RawImage("1.dcm", make_dicom(RAMP)[:400], "a"),
         RawImage("2.nii", make_nifti(make_body())[:500], "a"),
@@ -104,13 +104,13 @@ def test_expand_clinical_unreadable_files_are_unchanged_and_logged(caplog: pytes
         RawImage("7.dcm", make_dicom(RAMP).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99", 1), "a"),
     ]
     readable = RawImage("8.png", png(head(1)), "a")
-    assert list(expand_clinical([*broken, readable], Volumes())) == [*broken, readable]
+    assert list(expand_medical_formats([*broken, readable], Volumes())) == [*broken, readable]
     for image in broken:
         assert f"{image.path} cannot be read" in caplog.text
     assert "complex64, which are not gray levels" in caplog.text
     assert "a deflated DICOM file" in caplog.text
 
 
-def test_expand_clinical_unreadable_file_loses_its_mask() -> None:
+def test_expand_medical_formats_unreadable_file_loses_its_mask() -> None:
     image = RawImage("2.nii", make_nifti(make_body())[:500], "a", mask=b"mask")
-    assert list(expand_clinical([image], Volumes())) == [image._replace(mask=None)]
+    assert list(expand_medical_formats([image], Volumes())) == [image._replace(mask=None)]

@@ -8,7 +8,7 @@ from brain_tumor.imaging.encode import encode_image
 from heads import head
 
 
-def test_predict_baselines_use_their_features_and_only_training_labels() -> None:
+def test_predict_baselines_use_own_features_and_training_labels() -> None:
     random = np.random.default_rng(0)
     targets = np.arange(60) % 3
     images = np.stack([(head(n % 7, 48) * (0.4 + 0.3 * targets[n])).astype(np.uint8) for n in range(60)])
@@ -29,7 +29,7 @@ def test_predict_baselines_use_their_features_and_only_training_labels() -> None
         np.testing.assert_array_equal(probabilities, same[name])
 
 
-def test_predict_baselines_class_missing_in_training_gets_probability_zero() -> None:
+def test_predict_baselines_class_not_in_training_is_zero() -> None:
     targets = np.r_[np.arange(20) % 2, 2, 2]
     images, file_features = np.stack([head(n, 40) for n in range(22)]), np.arange(22.0)[:, None]
     parts = [np.arange(12), np.arange(12, 16), np.arange(16, 22)]

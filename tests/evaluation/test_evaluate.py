@@ -35,14 +35,14 @@ def test_evaluate_test_rows_measures_subsets_leaks_and_differences() -> None:
     assert gain is not None
     assert gain.value == pytest.approx(correct[:40].mean())
     assert results.baselines() == ["worst"]
-    assert results.leaked() == {"duplicate": 20, "transformed_duplicate": 0, "same_group": 0}
+    assert results.count_leaks() == {"duplicate": 20, "transformed_duplicate": 0, "same_group": 0}
     uncalibrated, calibrated = results.get("ece", model="uncalibrated"), results.get("ece")
     assert uncalibrated is not None
     assert calibrated is not None
     assert uncalibrated.value != calibrated.value
 
 
-def test_evaluate_test_rows_has_each_key_once_and_no_missing_cell_in_it() -> None:
+def test_evaluate_test_rows_keys_are_unique_and_complete() -> None:
     test = make_predictions(sex=["f", "m"] * 30)
     baselines = {name: np.full((60, 3), 1 / 3) for name in ("one", "other")}
     table = evaluate.evaluate_test_rows(test, baselines, CALIBRATION, CLASSES, PARAMS)
@@ -69,7 +69,7 @@ def test_evaluate_test_rows_counts_prediction_sets() -> None:
     assert of_class.value == pytest.approx(included[test.truth == 1, 1].mean())
 
 
-def test_prediction_set_metrics_threshold_of_nine_digits_includes_its_own_rows() -> None:
+def test_prediction_set_metrics_rounded_threshold_includes_row() -> None:
     logits = torch.tensor([[26.0, 0.0], [0.0, 26.0]]).repeat(30, 1)
     truth = torch.tensor([0, 1]).repeat(30)
     probabilities = logits.double().softmax(-1).numpy()
@@ -89,7 +89,7 @@ def test_iterate_subgroups_yields_values_that_divide_the_rows() -> None:
     assert sum(sum(mask) for (attribute, _), mask in groups.items() if attribute == "size") == 6
 
 
-def test_evaluate_test_rows_subgroups_are_measured_on_all_and_on_clean_rows() -> None:
+def test_evaluate_test_rows_subgroups_on_all_and_clean_rows() -> None:
     test = make_predictions(sex=["f", "m"] * 30)
     results = Results(evaluate.evaluate_test_rows(test, {}, CALIBRATION, CLASSES, PARAMS))
     assert results.subgroups() == [("sex", "f"), ("sex", "m")]

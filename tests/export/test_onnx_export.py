@@ -55,7 +55,7 @@ def predict(model: Classifier, config: ModelConfig, images: Gray) -> Floats:
 
 
 @pytest.mark.parametrize("count", [1, 3, 16])
-def test_float32_file_has_the_models_probabilities_for_any_batch_size(export: Export, count: int) -> None:
+def test_float32_file_equals_model_for_any_batch_size(export: Export, count: int) -> None:
     folder, model, config = export
     images = small(range(count))
     probabilities = OnnxModel(folder / "model.onnx").predict_probabilities(images)
@@ -73,7 +73,7 @@ def test_int8_file_is_smaller_and_close_to_the_model(export: Export) -> None:
     assert len(np.unique(probabilities.round(6))) > 3, "probabilities are not quantized"
 
 
-def test_second_export_has_the_same_bytes_and_no_path_of_this_machine(export: Export, tmp_path: Path) -> None:
+def test_export_twice_same_bytes_without_local_path(export: Export, tmp_path: Path) -> None:
     folder, model, config = export
     onnx_export.export_onnx(model, config, make_reference(), tmp_path / "model.onnx")
     onnx_export.quantize_int8(tmp_path / "model.onnx", small(range(24)), tmp_path / "model-int8.onnx")
@@ -85,7 +85,7 @@ def test_second_export_has_the_same_bytes_and_no_path_of_this_machine(export: Ex
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model-int8.onnx", "model.onnx"]
 
 
-def test_metadata_contain_all_that_predictions_need(export: Export) -> None:
+def test_metadata_describe_the_model(export: Export) -> None:
     folder, _, config = export
     for name in ("model.onnx", "model-int8.onnx"):
         description = OnnxModel(folder / name).description
@@ -125,7 +125,7 @@ def test_foreign_and_damaged_files_are_rejected(export: Export, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("entry", [["-m", "brain_tumor.commands.main", "predict"], [str(SOURCE / "predict.py")]])
-def test_prediction_by_onnx_runtime_needs_neither_torch_nor_pandas_nor_gradio(
+def test_onnx_prediction_does_not_import_torch_pandas_or_gradio(
     export: Export, entry: list[str], tmp_path: Path
 ) -> None:
     """As on a device without these packages: importing any of them fails."""

@@ -21,6 +21,7 @@ from brain_tumor.imaging.formats import (
     is_image_name,
     is_nifti_name,
     is_raster_name,
+    may_hold_several_images,
 )
 from clinical_files import RAMP, make_dicom
 
@@ -44,6 +45,11 @@ SRC = Path(__file__).parents[2] / "src"
 )
 def test_is_image_name_suffix_decides_in_any_case(name: str, raster: bool, nifti: bool, image: bool) -> None:
     assert (is_raster_name(name), is_nifti_name(name), is_image_name(name)) == (raster, nifti, image)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.DCM", "v.nii", "v.nii.gz", "a.png", "a.tif", "IM0001"])
+def test_may_hold_several_images_clinical_suffixes_alone(name: str) -> None:
+    assert may_hold_several_images(name) is (name[0] == "v" or name.lower() == "a.dcm")
 
 
 @given(st.text(max_size=8), st.sampled_from([*IMAGE_SUFFIXES, ".txt", ""]))

@@ -111,9 +111,7 @@ def test_take_slices_unusable_volume_is_an_error(values: NDArray[np.float64], me
 
 
 @given(seed=st.integers(0, 999), plane=PLANES, count=st.integers(1, 12), density=st.floats(0, 1))
-def test_choose_positions_are_distinct_and_have_half_the_maximum_area(
-    seed: int, plane: Any, count: int, density: float
-) -> None:
+def test_choose_positions_distinct_with_half_maximum_area(seed: int, plane: Any, count: int, density: float) -> None:
     foreground = np.random.default_rng(seed).random((5, 7, 9)) < density
     positions = choose_positions(foreground, plane, count)
     assert 1 <= len(positions) <= count
@@ -123,7 +121,7 @@ def test_choose_positions_are_distinct_and_have_half_the_maximum_area(
 
 
 @given(shape=st.tuples(*[st.integers(1, 5)] * 3), plane=PLANES, data=st.data())
-def test_to_display_orientation_keeps_the_values_and_moves_the_last_corner_to_the_top_left(
+def test_to_display_orientation_last_corner_is_top_left(
     shape: tuple[int, int, int], plane: Any, data: st.DataObject
 ) -> None:
     volume, axis = np.arange(np.prod(shape)).reshape(shape), AXES[plane]

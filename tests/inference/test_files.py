@@ -31,11 +31,31 @@ def write_dicom(path: Path, frames: Gray) -> None:
     data.save_as(path, enforce_file_format=True)
 
 
-def test_find_files_lists_images_and_dicom_files_and_skips_hidden_ones(tmp_path: Path) -> None:
+def test_find_files_lists_images_and_dicom_without_hidden(tmp_path: Path) -> None:
     (tmp_path / "._a.png").write_bytes(b"written by macOS")
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "README").write_text("not an image")
     assert [path.name for path in find_files([tmp_path])] == ["IM0001"]
+
+
+@pytest.mark.parametrize("name", [".a.png", "._a.png", "__MACOSX/a.png", ".cache/a.png", "a/__MACOSX/b/a.png"])
+def test_find_files_hidden_path_below_the_folder_is_left_out(name: str, tmp_path: Path) -> None:
+    for file in (tmp_path / name, tmp_path / "b.png"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(head(0, 32)))
+    assert find_files([tmp_path]) == [tmp_path / "b.png"]
+
+
+@pytest.mark.parametrize("name", [".scans", "__MACOSX"])
+def test_find_files_hidden_folder_that_the_user_names_is_listed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png(head(0, 32)))
+    assert find_files([folder]) == [folder / "a.png"]
+    monkeypatch.chdir(folder)
+    assert find_files([Path()]) == [Path("a.png")]
 
 
 def test_find_files_named_files_and_missing_paths_stay(tmp_path: Path) -> None:

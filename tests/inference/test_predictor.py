@@ -94,7 +94,7 @@ def test_open_model_torch_keeps_the_loaded_model(folders: tuple[Path, Path]) -> 
     assert open_model(folders[1]).torch_model is None
 
 
-def test_make_prediction_confident_prediction_has_one_class_and_no_warning() -> None:
+def test_make_prediction_confident_has_one_class() -> None:
     prediction = predict_one([0.1, 0.8, 0.1])
     assert (prediction.predicted, prediction.prediction_set, prediction.warnings) == ("b", ("b",), ())
 
@@ -105,7 +105,7 @@ def test_make_prediction_ambiguous_prediction_has_several_classes() -> None:
     assert prediction.warnings == ("low certainty: c or a",)
 
 
-def test_make_prediction_uncertain_prediction_keeps_the_most_probable_class() -> None:
+def test_make_prediction_uncertain_keeps_most_probable_class() -> None:
     prediction = predict_one([0.29, 0.28, 0.29], "too ragged")
     assert prediction.prediction_set == ("a",)
     assert prediction.warnings == (
@@ -119,5 +119,5 @@ def test_make_prediction_empty_or_full_set_gives_no_warning(threshold: float) ->
     assert predict_one([0.02, 0.96, 0.02], threshold=threshold).warnings == ()
 
 
-def test_make_prediction_probabilities_that_are_not_finite_are_an_error() -> None:
+def test_make_prediction_nonfinite_probabilities_are_an_error() -> None:
     assert "not finite" in predict_one([np.nan] * 3).error

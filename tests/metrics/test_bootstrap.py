@@ -41,7 +41,7 @@ def all_rows(probabilities: np.ndarray, model: str = "m", subset: str = "all") -
     return PredictionSet(model, subset, probabilities, np.ones(len(probabilities), bool))
 
 
-def test_bootstrap_metrics_values_lie_in_their_intervals_and_the_seed_decides() -> None:
+def test_bootstrap_metrics_intervals_contain_values_and_repeat() -> None:
     units, probabilities = make_case()
     table = bootstrap_metrics(units, [all_rows(probabilities)], CLASSES, PARAMS)
     assert set(table.loc[table["class"] == "", "n"]) == {150}
@@ -94,7 +94,7 @@ def test_resample_draws_whole_groups_and_keeps_the_strata() -> None:
     assert (resample(units, 1, PARAMS) != weights).any()
 
 
-def test_bootstrap_metrics_ece_interval_of_a_calibrated_model_nearly_reaches_zero() -> None:
+def test_bootstrap_metrics_calibrated_ece_interval_nears_zero() -> None:
     """Resampling makes the error larger: a percentile interval would exclude the true value, which is 0 here."""
     random = np.random.default_rng(1)
     probabilities = random.dirichlet(np.ones(3), 300)

@@ -83,7 +83,7 @@ def test_classification_metrics_equal_those_of_scikit_learn(case: Case) -> None:
 
 
 @given(cases(size=2), st.floats(0, 1))
-def test_classification_metrics_of_two_classes_equal_those_of_scikit_learn(case: Case, operating_point: float) -> None:
+def test_classification_metrics_two_classes_equal_scikit_learn(case: Case, operating_point: float) -> None:
     truth, probabilities, weights = case
     metrics = {
         name: values[0]
@@ -135,7 +135,7 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(confidence, right, np.ones((1, len(right))))[0] == pytest.approx(np.mean(gaps), abs=1e-12)
 
 
-def test_assign_bins_equal_values_share_a_bin_and_bins_have_equal_mass() -> None:
+def test_assign_bins_equal_values_share_a_bin() -> None:
     values = np.repeat([0.2, 0.9], 30)
     assert len(set(assign_bins(values)[:30])) == len(set(assign_bins(values)[30:])) == 1
     counts = np.bincount(assign_bins(np.random.default_rng(0).random(150)), minlength=NUM_BINS)

@@ -53,7 +53,7 @@ def test_fit_temperature_without_validation_errors_is_one(caplog: pytest.LogCapt
 
 
 @given(st.integers(1, 60), st.sampled_from([0.8, 0.9, 0.95]), st.integers(0, 1000))
-def test_conformal_threshold_admits_the_true_class_as_often_as_required(n: int, coverage: float, seed: int) -> None:
+def test_conformal_threshold_reaches_coverage(n: int, coverage: float, seed: int) -> None:
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.ones(3), n)
     truth = random.integers(0, 3, n)

@@ -15,7 +15,7 @@ from brain_tumor.models.predict import predict_logits
 from nets import CPU, make_config, make_model, make_samples
 
 
-def test_load_model_restores_the_model_and_refuses_files_that_do_not_fit(tmp_path: Path) -> None:
+def test_load_model_restores_model_and_rejects_misfits(tmp_path: Path) -> None:
     model = make_model().to(memory_format=torch.channels_last).eval()
     save_model(tmp_path, model, make_config())
     loaded, config = load_model(tmp_path, CPU)

@@ -7,7 +7,7 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.models.clinical_features import encode_columns, fit_columns
 
 
-def test_encode_columns_standardizes_numbers_and_one_hot_encodes_text() -> None:
+def test_encode_columns_numbers_standardized_text_one_hot() -> None:
     table = pd.DataFrame({"age": ["40", "60", ""], "sex": ["F", "", "M"]})
     columns = fit_columns(table, ("age", "sex"))
     assert (columns[0].mean, columns[0].sd, columns[1].values) == (50, 10, ("F", "M"))
@@ -16,7 +16,7 @@ def test_encode_columns_standardizes_numbers_and_one_hot_encodes_text() -> None:
     assert encode_columns(table, ()).shape == (3, 0)
 
 
-def test_encode_columns_unknown_values_and_absent_columns_are_missing() -> None:
+def test_encode_columns_unknown_or_absent_is_missing() -> None:
     columns = fit_columns(pd.DataFrame({"age": ["40", "60", ""], "sex": ["F", "", "M"]}), ("age", "sex"))
     unknown = pd.DataFrame({"age": ["x", "inf"], "sex": ["D", "F"]})
     assert encode_columns(unknown, columns).tolist() == [[0, 1, 0, 0, 1], [0, 1, 1, 0, 0]]

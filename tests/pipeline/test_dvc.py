@@ -91,13 +91,13 @@ def lies_under(file: str, dep: str) -> bool:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_deps_imported_module_lies_under_a_named_one(name: str) -> None:
+def test_deps_imported_module_is_under_a_dep(name: str) -> None:
     deps = code_deps(STAGES[name])
     assert not {file for file in imported_by_stage(name) if not any(lies_under(file, dep) for dep in deps)}
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_deps_named_one_is_reached_by_an_import(name: str) -> None:
+def test_deps_listed_module_is_imported(name: str) -> None:
     files, deps = imported_by_stage(name), code_deps(STAGES[name])
     assert name != "download" or SOURCE_OF_KIND in deps
     assert not {dep for dep in deps - {SOURCE_OF_KIND} if not any(lies_under(file, dep) for file in files)}
@@ -112,7 +112,7 @@ def test_deps_numbers_of_code_lines_stay_small() -> None:
 DRAWING = {name for name, stage in STAGES.items() if any(dep.startswith(PLOTTING) for dep in code_deps(stage))}
 
 
-def test_plotting_is_a_dependency_of_drawing_stages_alone() -> None:
+def test_deps_plotting_only_in_drawing_stages() -> None:
     assert {name for name in DRAWING if not name.startswith("plot_")} == {"report"}
     for name in DRAWING:
         assert not STAGES[name].get("metrics"), f"{name} draws, and must not write metrics"
@@ -120,11 +120,10 @@ def test_plotting_is_a_dependency_of_drawing_stages_alone() -> None:
 
 
 @pytest.mark.parametrize("module", sorted((ROOT / PLOTTING).glob("*.py")), ids=lambda path: path.stem)
-def test_plotting_module_edited_makes_no_stage_with_numbers_stale(module: Path) -> None:
-    """DVC reruns a stage if a file under one of its `deps` changes: only stages that draw have this one."""
+def test_deps_plotting_module_only_in_drawing_stages(module: Path) -> None:
+    """What DVC makes of it is checked by test_stale_drawings.py."""
     file = module.relative_to(ROOT).as_posix()
-    stale = {name for name, stage in STAGES.items() if any(lies_under(file, dep) for dep in code_deps(stage))}
-    assert stale <= DRAWING
+    assert {name for name, stage in STAGES.items() if any(lies_under(file, dep) for dep in code_deps(stage))} <= DRAWING
 
 
 def outs_of(stage: Any) -> list[str]:
@@ -132,7 +131,7 @@ def outs_of(stage: Any) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
-def test_modules_imported_by_a_computed_name_are_known() -> None:
+def test_dynamic_imports_are_listed() -> None:
     """`deps` cannot follow such an import: a source by its kind, a package of pretrained weights."""
     known = {"brain_tumor/datasets/registry.py", "brain_tumor/pretrained/weights.py"}
     files = {
@@ -143,7 +142,7 @@ def test_modules_imported_by_a_computed_name_are_known() -> None:
     assert files == known
 
 
-def test_kinds_of_sources_are_the_packages_there() -> None:
+def test_source_kinds_equal_packages() -> None:
     packages = sorted(p.name for p in (SRC / "brain_tumor/sources").iterdir() if (p / "__init__.py").exists())
     assert sorted(KINDS) == packages
 

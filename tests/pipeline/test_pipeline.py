@@ -39,7 +39,7 @@ def test_pipeline_forced_run_gives_same_bytes(project: Project) -> None:
     assert project.lock() == before
 
 
-def test_status_changed_learning_rate_only_train_and_report_are_stale(project: Project) -> None:
+def test_status_changed_learning_rate_train_and_report_are_stale(project: Project) -> None:
     params = project.params()
     params["recipes"]["twin"] = json.loads(json.dumps(params["recipes"]["one"]))
     project.edit(params)

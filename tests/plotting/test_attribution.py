@@ -29,7 +29,7 @@ def draw_heat_cases(path: Path, title: str) -> None:
     image, mask = np.full((32, 32), 90, np.uint8), np.zeros((32, 32), np.uint8)
     mask[8:16, 8:16] = 255
     heats = {"for $a$": MAPS[0], "for b": MAPS[1]}
-    cases = [HeatCase(image, heats, mask, "right: a_{$", False), HeatCase(image, heats, None, "wrong: b", True)]
+    cases = [HeatCase(image, heats, mask, "correct: a_{$", False), HeatCase(image, heats, None, "incorrect: b", True)]
     plot_heat_cases(path, cases, title)
 
 
@@ -80,7 +80,7 @@ def test_plot_heat_cases_mask_outline_is_drawn(tmp_path: Path) -> None:
     assert count_cyan(None) == 0
 
 
-def test_plot_deletion_insertion_methods_and_baselines_have_different_styles(tmp_path: Path) -> None:
+def test_plot_deletion_insertion_baselines_have_their_own_style(tmp_path: Path) -> None:
     plot_deletion_insertion(tmp_path / "one.png", CURVES, ["m"], "curves")
     plot_deletion_insertion(tmp_path / "two.png", CURVES, ["center"], "curves")
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()

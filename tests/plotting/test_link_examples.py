@@ -6,7 +6,7 @@ from brain_tumor.plotting.link_examples import TITLES, choose_link_examples
 from heads import head, png
 
 
-def test_choose_link_examples_sample_files_from_conflicts_to_the_weakest() -> None:
+def test_choose_link_examples_conflicts_first_weakest_last() -> None:
     table, links = sample_audit()
     rows = choose_link_examples(table, links)
     titles = [row[0].caption.split(",")[0] for row in rows]
@@ -20,7 +20,7 @@ def test_choose_link_examples_sample_files_from_conflicts_to_the_weakest() -> No
     assert all(1 <= len(row) <= 3 for row in rows)
 
 
-def test_choose_link_examples_any_file_name_is_shown_and_unreadable_files_are_not() -> None:
+def test_choose_link_examples_unreadable_files_are_left_out() -> None:
     files = [("a|b.png", png(head(1)), "x", "", ""), ("c.png", png(head(1)), "x", "", "")]
     files += [(f"{n}.png", b"", "x", "", "") for n in range(2)]
     files += [(f"{n}.jpg", b"not an image", "y", "", "") for n in range(2)]

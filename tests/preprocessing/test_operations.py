@@ -40,7 +40,7 @@ def test_find_head_box_without_a_head_is_the_whole_image(method: Any, image: Any
     assert bottom - top >= 58
 
 
-def test_find_head_box_otsu_includes_all_large_components_and_skips_tiny_crops() -> None:
+def test_find_head_box_otsu_includes_all_large_components() -> None:
     two = np.maximum(make_head(right=70), make_head(left=90))
     op = CropHead(op="crop-head", padding=0)
     np.testing.assert_allclose(find_head_box(two, op), (30, 20, 130, 110), atol=5)
@@ -48,7 +48,7 @@ def test_find_head_box_otsu_includes_all_large_components_and_skips_tiny_crops()
     assert find_head_box(small, op) == (0, 0, 300, 300)
 
 
-def test_find_head_box_extreme_points_includes_the_largest_component_only() -> None:
+def test_find_head_box_extreme_points_uses_largest_component() -> None:
     two = np.maximum(make_head(right=70), make_head(left=90, top=50, bottom=80))
     box = find_head_box(two, CropHead(op="crop-head", method="extreme-points"))
     np.testing.assert_allclose(box, (30, 20, 70, 110), atol=4)
@@ -109,7 +109,7 @@ def test_preprocess_mask_follows_its_image(column: int, row: int, mode: str) -> 
     assert (bright & (result.mask > 0)).sum() / (bright | (result.mask > 0)).sum() > 0.7
 
 
-def test_preprocess_contrast_and_noise_operations_are_deterministic_and_spread_values() -> None:
+def test_preprocess_contrast_and_noise_are_deterministic() -> None:
     random = np.random.default_rng(0)
     image = (make_head() // 2 + random.integers(0, 40, (120, 160))).astype(np.uint8)
     steps = operations(

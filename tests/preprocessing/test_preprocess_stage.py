@@ -75,7 +75,7 @@ def test_preprocess_masks_come_from_mask_files_or_boxes() -> None:
     assert set(np.unique(masks)) == {0, 255}
 
 
-def test_preprocess_unreadable_images_are_all_named_and_nothing_is_written() -> None:
+def test_preprocess_unreadable_images_are_all_named() -> None:
     write(
         RawImage("1.png", png(head(1)), "a"),
         RawImage("2.png", b"not an image", "a"),

@@ -24,4 +24,4 @@ def test_results_differences_baselines_and_subgroups_are_kept_apart() -> None:
     assert results.baselines() == ["forest", "svm"]
     assert results.subgroups() == [("plane", "axial")]
     assert results.n(attribute="plane", value="axial") == 7
-    assert results.leaked() == {"duplicate": 4, "transformed_duplicate": 3, "same_group": 2}
+    assert results.count_leaks() == {"duplicate": 4, "transformed_duplicate": 3, "same_group": 2}

@@ -96,7 +96,7 @@ def test_load_images_figshare_block_is_read(tmp_path: Path, offline: Offline) ->
     assert list(registry.load_images(tmp_path / "params.yaml", "cheng", tmp_path)) == expected
 
 
-def test_images_second_run_downloads_nothing_and_yields_the_same_bytes(
+def test_images_second_run_same_bytes_without_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: Offline
 ) -> None:
     with FigshareServer(ARTICLE_FILES | {"README.txt": b""}) as server:

@@ -77,7 +77,7 @@ def test_generate_classes_and_patients_have_several_planes(data: list[PhantomSli
     assert all(data[i].plane != data[i + 1].plane for i in range(0, len(data), SLICES))
 
 
-def test_generate_slices_of_tumor_patients_have_a_mask_and_others_none(data: list[PhantomSlice]) -> None:
+def test_generate_slices_only_tumor_patients_have_masks(data: list[PhantomSlice]) -> None:
     for item in data:
         assert item.image.shape == item.mask.shape == (256, 256)
         assert item.image.dtype == item.mask.dtype == np.uint8
@@ -117,7 +117,7 @@ def test_sample_head_and_contrast_do_not_depend_on_the_class() -> None:
         assert all(np.array_equal(a.data, b.data) for a, b in zip(other.bends, first.bends, strict=True))
 
 
-def test_sample_about_half_of_healthy_patients_are_sliced_at_the_sella() -> None:
+def test_sample_half_of_healthy_patients_are_sliced_at_sella() -> None:
     at_sella = [
         np.abs(Patient.sample(number, "notumor", seed=0).targets.mean(1) - SELLA).max() < 16 for number in range(1, 25)
     ]

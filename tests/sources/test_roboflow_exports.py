@@ -48,7 +48,7 @@ def test_read_export_any_order_of_members_gives_the_same_archive(tmp_path: Path)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_read_export_empty_background_label_ignores_images_without_boxes(
+def test_read_export_empty_background_drops_images_without_boxes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -85,7 +85,7 @@ def test_main_category_any_order_has_the_largest_total_area(boxes: list[Category
 
 
 @given(BOXES)
-def test_round_box_any_box_can_be_formatted_and_has_at_least_one_pixel(box: CategoryBox) -> None:
+def test_round_box_any_box_has_at_least_one_pixel(box: CategoryBox) -> None:
     left, top, width, height = round_box(box)
     assert left >= 0 <= top
     assert width >= 1 <= height

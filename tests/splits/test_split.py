@@ -50,9 +50,7 @@ def splittable(groups: list[tuple[str, int]]) -> bool:
 
 
 @given(GROUPS, st.integers(0, 99))
-def test_split_rows_by_fraction_parts_are_complete_stratified_and_whole_groups(
-    groups: list[tuple[str, int]], seed: int
-) -> None:
+def test_split_rows_fraction_stratified_and_groups_whole(groups: list[tuple[str, int]], seed: int) -> None:
     assume(splittable(groups))
     rows = make_rows(groups, seed=seed)
     split = split_rows(rows, make_params(seed=seed))
@@ -160,7 +158,7 @@ def test_split_params_contradictory_values_are_rejected(changes: dict[str, Any],
         make_params(**changes)
 
 
-def test_summarize_split_by_group_and_by_image_counts_leaks_and_straddling_groups() -> None:
+def test_summarize_split_counts_leaks_and_straddling_groups() -> None:
     rows = make_rows([("a", 2), ("b", 2)] * 20)
     table = rows.join(split_rows(rows, make_params()))
     counts = summarize_split(table, ("a", "b"))
@@ -209,7 +207,7 @@ def test_split_rows_folds_keeps_the_folds_of_the_source(groups: list[tuple[str, 
     assert (split["leak"] == "").all()
 
 
-def test_split_rows_missing_fold_raises_user_error_that_names_the_folds() -> None:
+def test_split_rows_missing_fold_error_lists_the_folds() -> None:
     rows = make_rows([("a", 1), ("b", 1)] * 20)
     with pytest.raises(UserError, match="source has no folds"):
         split_rows(rows, make_params(strategy="folds", test=0.0, fold=1))
@@ -225,7 +223,7 @@ def test_split_rows_rows_without_part_or_fold_raise_user_error() -> None:
         split_rows(rows.assign(fold=["A", ""] * 20), make_params(strategy="folds", test=0.0, fold="A"))
 
 
-def test_split_rows_more_folds_than_images_of_a_class_raises_user_error() -> None:
+def test_split_rows_more_folds_than_class_images_is_an_error() -> None:
     with pytest.raises(UserError, match="the test part has no image of b"):
         split_rows(
             make_rows([("a", 1)] * 40 + [("b", 1)] * 4), make_params(strategy="kfold", test=0.0, folds=9, fold=0)

@@ -35,7 +35,7 @@ def test_permute_labels_keeps_rows_and_label_counts() -> None:
     assert permuted["label"].tolist() != permute_labels(rows, 1)["label"].tolist()
 
 
-def test_measure_memorization_compares_accuracy_with_the_largest_class() -> None:
+def test_measure_memorization_compares_with_largest_class() -> None:
     explained = make_explained(0)
     labels = ["abc"[k] for k in explained.predict_proba(IMAGES).argmax(1)]
     majority = max(labels.count(label) for label in labels) / 12

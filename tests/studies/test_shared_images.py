@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_read_joint_index_paths_and_patients_have_the_data_set_as_prefix(folder: Path) -> None:
+def test_read_joint_index_prefixes_paths_and_patients(folder: Path) -> None:
     index = read_joint_index(folder, ["one", "two"])
     assert index["path"].tolist() == [
         "one/0.png", "one/1.png", "one/2.png", "one/3.png", "two/3.png", "two/4.png", "two/fold.png",

@@ -29,7 +29,7 @@ def test_corrected_interval_without_overlap_is_that_of_the_t_test() -> None:
     assert corrected_t_test(values - 0.8, 0.0) == pytest.approx(expected.pvalue)
 
 
-def test_corrected_interval_is_widened_by_the_ratio_of_test_to_training_rows() -> None:
+def test_corrected_interval_widens_by_test_to_training_ratio() -> None:
     values = np.array([0.8, 0.9, 0.85, 0.95, 0.7])
     plain, wide = (np.diff(corrected_interval(values, ratio))[0] for ratio in (0.0, 0.25))
     assert wide / plain == pytest.approx(np.sqrt((1 / 5 + 1 / 4) / (1 / 5)))

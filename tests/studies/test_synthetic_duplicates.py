@@ -52,14 +52,14 @@ def test_make_duplicate_transform_only_is_the_transformed_image() -> None:
 
 
 @pytest.mark.parametrize("alteration", [name for name in ALTERATIONS if name != "transform only"])
-def test_make_duplicate_alteration_changes_the_image_the_same_way_each_time(alteration: str) -> None:
+def test_make_duplicate_alteration_is_deterministic(alteration: str) -> None:
     files = [make_duplicate(head(1, 224), alteration, index) for index in (8, 8, 16)]
     assert files[0] == files[1] != files[2]
     duplicate = decode_gray(files[0])
     assert duplicate.shape != head(1, 224).shape or (duplicate != head(1, 224)).any()
 
 
-def test_detect_duplicates_and_rates_wrong_and_missing_duplicates_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detection_rates_count_wrong_and_missing_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKERS", "1")
     originals = [inspect_image(png(head(seed))) for seed in range(3)]
     # The second duplicate shows another original, the third one none of them.

@@ -23,12 +23,12 @@ def stages() -> dict[str, Any]:
     return {k: v for file in files for k, v in YAML(typ="safe", pure=True).load(ROOT / file)["stages"].items()}
 
 
-def test_docs_every_page_is_linked_from_the_readme() -> None:
+def test_docs_pages_are_linked_from_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert {path.name for path in ROOT.glob("docs/*.md")} <= set(re.findall(r"docs/([\w-]+\.md)", readme))
 
 
-def test_readme_tree_names_what_is_there() -> None:
+def test_readme_tree_paths_exist() -> None:
     block = re.search(r"^## Repository\n+```\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert block is not None
     outputs = {"data", "models", "exports", "metrics", "plots", "reports"}
@@ -42,7 +42,7 @@ def test_readme_tree_names_what_is_there() -> None:
     assert rooms <= named
 
 
-def test_architecture_rooms_are_in_the_order_that_import_linter_checks() -> None:
+def test_architecture_room_order_equals_import_linter() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = next(each["layers"] for each in config["contracts"] if each["type"] == "layers")
     expected = [set(re.findall(r"\w+", layer)) for layer in reversed(layers)]

@@ -55,7 +55,7 @@ def test_results_table_cross_validated_recipe_has_its_accuracy() -> None:
     assert cells[-1] == "0.700 (0.600–0.800), n = 253"
 
 
-def test_claims_table_recipe_that_was_not_run_is_left_out() -> None:
+def test_claims_table_recipe_not_run_is_left_out() -> None:
     recipes = [make_recipe(None), make_recipe(make_results((0, 0, 0), 20), CROSSVAL)]
     (cells,) = split_cells(format_claims_table(recipes))
     assert cells[:4] == ["`r` **(generated images)**", "d", "0.9985", "its test images"]
@@ -104,7 +104,7 @@ def test_picture_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_of_the_documentation_lead_somewhere(page: str) -> None:
+def test_doc_links_resolve(page: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", (ROOT / page).read_text(encoding="utf-8"))):
         link = urlsplit(target)
         if link.scheme:

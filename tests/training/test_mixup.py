@@ -47,7 +47,7 @@ def test_sample_mixup_weights_have_the_beta_distribution(alpha: float) -> None:
     assert weights.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), abs=0.01)
 
 
-def test_mix_images_mixup_blends_images_and_targets_by_the_same_weight() -> None:
+def test_mix_images_mixup_weights_images_and_targets_equally() -> None:
     x, targets = torch.rand(SHAPE), torch.arange(6) % 3
     mix = sample(Mixup(mixup=1.0))
     assert mix.box is None

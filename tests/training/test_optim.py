@@ -41,7 +41,7 @@ def test_lr_factor_plateau_falls_when_the_loss_no_longer_falls() -> None:
         {"kind": "plateau", "every": 1, "factor": 0.3},
     ],
 )
-def test_build_schedule_sets_the_rate_of_each_step_and_parameter_group(block: dict[str, Any]) -> None:
+def test_build_schedule_sets_rate_by_step_and_group(block: dict[str, Any]) -> None:
     schedule, epochs, steps = Schedule.model_validate(block), 6, 7
     optimizer = OptimizerParams(kind="adamw", lr=0.003).build(nn.Linear(3, 3).parameters())
     losses: list[float] = []

@@ -29,7 +29,7 @@ def test_fingerprint_code_covers_each_room() -> None:
     assert fingerprints["training"] == fingerprint_folder(ROOT / PREFIX / "training")
 
 
-def test_fingerprint_folder_depends_on_paths_and_contents_of_sources_alone(tmp_path: Path) -> None:
+def test_fingerprint_folder_depends_on_source_paths_and_contents(tmp_path: Path) -> None:
     def fingerprint(files: dict[str, str]) -> str:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         for name, content in files.items():

@@ -21,8 +21,8 @@ def image_html(image: Gray, heat: Maps | None, opacity: float, caption: str) -> 
 
     Args:
         image: (S, S).
-        heat: (S, S), 0 to 1; None for the image alone.
-        opacity: of the heat map, 0 to 1.
+        heat: (S, S), 0 to 1; None for only the image.
+        opacity: opacity of the heat map, 0 to 1.
         caption: plain text under the image.
     """
     text, source = html.escape(caption), _encode_png(_blend(image, heat, opacity))

@@ -43,14 +43,14 @@ class Scan(NamedTuple):
 
 
 class SliceView(NamedTuple):
-    """What the page shows of a slice.
+    """Content of the page for one slice.
 
     Attributes:
         image: (S, S) preprocessed.
         heat: (S, S), 0 to 1; None without a heat map.
         caption: plain text under the image.
         prediction: HTML.
-        probabilities: by class.
+        probabilities: probability of each class.
     """
 
     image: Gray

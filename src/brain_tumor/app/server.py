@@ -31,7 +31,7 @@ CACHE_SECONDS = (60, 60)  # how often gradio removes its own copies of files, an
 
 
 class Callbacks:
-    """What the page does when a user changes something; the names are those of the app's API."""
+    """Handlers of the page's events; their names are those of the app's API."""
 
     def __init__(self, root: Path, uploads: Path) -> None:
         self.root, self.uploads = root, uploads
@@ -83,7 +83,7 @@ def build_page(root: Path, uploads: Path) -> Any:
     """Build the page.
 
     Args:
-        root: of the repository, with models/.
+        root: root folder of the repository, with models/.
         uploads: folder of uploaded files, from which stale ones are removed.
 
     Raises:

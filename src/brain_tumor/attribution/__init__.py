@@ -1,1 +1,1 @@
-"""Heat maps (attribution maps) and the tests of what they are worth."""
+"""Attribution maps and their quality checks."""

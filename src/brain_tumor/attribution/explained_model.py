@@ -23,7 +23,7 @@ class ExplainedModel(NamedTuple):
     device: torch.device
 
     def predict_proba(self, images: Gray) -> Floats:
-        """Calibrated probabilities (N, K) of images alone, with all clinical features missing."""
+        """Calibrated probabilities (N, K) from images only, with all clinical features missing."""
         return predict_probabilities(self.model, self.config, images, self.device).calibrated
 
     def explain(self, method: Method, images: Gray, targets: Ints) -> Attributions:
@@ -44,13 +44,13 @@ class MapCache:
     cache.
     """
 
-    def __init__(self, explained: ExplainedModel, images: Gray) -> None:
+    def __init__(self, explained_model: ExplainedModel, images: Gray) -> None:
         """Start with an empty cache.
 
         Args:
             images: (N, S, S), all images of the recipe, which may be memory-mapped.
         """
-        self.explained, self.images = explained, images
+        self.explained_model, self.images = explained_model, images
         self._maps: dict[tuple[Method, int, int], Maps] = {}
         self._deltas: dict[tuple[Method, int, int], float] = {}
 
@@ -63,10 +63,10 @@ class MapCache:
         """
         classes = np.full_like(targets, ANY_CLASS) if method in CLASS_AGNOSTIC else targets
         keys = [(method, int(row), int(label)) for row, label in zip(rows, classes, strict=True)]
-        first = {key: k for k, key in reversed(list(enumerate(keys)))}  # of several equal keys the first position
+        first = {key: k for k, key in reversed(list(enumerate(keys)))}  # first position of each distinct key
         missing = [k for k, key in enumerate(keys) if first[key] == k and key not in self._maps]
         if missing:
-            result = self.explained.explain(method, self.images[rows[missing]], targets[missing])
+            result = self.explained_model.explain(method, self.images[rows[missing]], targets[missing])
             new_keys = [keys[k] for k in missing]
             self._maps |= zip(new_keys, result.maps, strict=True)
             if result.convergence_delta is not None:

@@ -16,6 +16,7 @@ from brain_tumor.attribution.cases import ExplainParams, sample_rows, select_tes
 from brain_tumor.attribution.explained_model import ExplainedModel, MapCache
 from brain_tumor.attribution.methods import Attributions, Method
 from brain_tumor.attribution.tables import NO_MAP, tabulate_means
+from brain_tumor.core.tables import class_indices
 from brain_tumor.core.types import Floats, Gray, Ints, Maps, Masks
 from brain_tumor.metrics.bootstrap import Estimate
 
@@ -28,7 +29,7 @@ class Measurements(NamedTuple):
 
     Attributes:
         table: the rows of explain.csv.
-        mean_maps: by method (K, S, S), see `average_maps`.
+        mean_maps: (K, S, S) maps by method, see `average_maps`.
         outside_head: (K, S, S) fraction of each class's images in which a pixel lies outside the head.
         class_counts: number of images of each of the K classes that have any.
         curves: mean (steps,) of `deletion` and `insertion`, by map.
@@ -49,7 +50,7 @@ def measure_explanations(cache: MapCache, train: pd.DataFrame, test: pd.DataFram
     """Measure the maps of a sample of the test images, clean ones where there are enough.
 
     Args:
-        cache: of the recipe's model and images.
+        cache: maps of the recipe's model and images.
         train: the training rows.
         test: the test rows.
         masks: (N, S, S) tumor masks of all images of the recipe, 0 or 255, or None.
@@ -57,8 +58,8 @@ def measure_explanations(cache: MapCache, train: pd.DataFrame, test: pd.DataFram
     Raises:
         UserError: there are no test rows.
     """
-    explained, images = cache.explained, cache.images
-    params, classes = explained.params, explained.config.classes
+    explained_model, images = cache.explained_model, cache.images
+    params, classes = explained_model.params, explained_model.config.classes
     test = select_test_rows(test)
     rows = sample_rows(test, params.num_images_measured, params.seed)
     sample = images[rows["row"].to_numpy()]
@@ -74,12 +75,12 @@ def measure_explanations(cache: MapCache, train: pd.DataFrame, test: pd.DataFram
         tables.append(localization_table(maps, baselines, tumors > 127, rows, params))
     tables.append(relevance_by_region(maps, sample, heads, rows, params))
     test_images = images[test["row"].to_numpy()]
-    tables.append(accuracy_with_masked_regions(explained, test_images, shortcuts.head_masks(test_images), test))
+    tables.append(accuracy_with_masked_regions(explained_model, test_images, shortcuts.head_masks(test_images), test))
 
     explanations = explain_predicted_classes(cache, sample_rows(rows, params.num_images_checks, params.seed))
-    faithfulness_table, curves = deletion_insertion_road(explained, explanations)
-    stability_table = infidelity_and_stability(explained, explanations)
-    randomization_table, correlations = randomization_test(explained, explanations)
+    faithfulness_table, curves = deletion_insertion_road(explained_model, explanations)
+    stability_table = infidelity_and_stability(explained_model, explanations)
+    randomization_table, correlations = randomization_test(explained_model, explanations)
     tables += [faithfulness_table, stability_table, randomization_table]
 
     labels = rows["label"].to_numpy(str)
@@ -97,15 +98,11 @@ def measure_explanations(cache: MapCache, train: pd.DataFrame, test: pd.DataFram
 
 def explain_true_classes(cache: MapCache, rows: pd.DataFrame) -> dict[str, Attributions]:
     """Explain the true class of each image, whether or not the model predicts it: that is the class with a mask."""
-    targets = class_numbers(rows, cache.explained.config.classes)
+    targets = class_indices(rows["label"], cache.explained_model.config.classes)
     return {
-        str(method): cache.explain(method, rows["row"].to_numpy(), targets) for method in cache.explained.params.methods
+        str(method): cache.explain(method, rows["row"].to_numpy(), targets)
+        for method in cache.explained_model.params.methods
     }
-
-
-def class_numbers(rows: pd.DataFrame, classes: tuple[str, ...], column: str = "label") -> Ints:
-    """(N,) class numbers of a column of labels."""
-    return np.array([classes.index(label) for label in rows[column]], np.int64)
 
 
 def average_maps(maps: Mapping[str, Maps], labels: NDArray[np.str_], classes: list[str]) -> dict[str, Maps]:
@@ -166,15 +163,17 @@ def relevance_by_region(
 
 
 def accuracy_with_masked_regions(
-    explained: ExplainedModel, images: Gray, heads: Masks, rows: pd.DataFrame
+    explained_model: ExplainedModel, images: Gray, heads: Masks, rows: pd.DataFrame
 ) -> pd.DataFrame:
     """Tabulate accuracy on images, with everything outside the head black, and with the head black."""
-    targets = class_numbers(rows, explained.config.classes)
+    targets = class_indices(rows["label"], explained_model.config.classes)
     variants = {"accuracy": images, "accuracy_head_alone": images * heads, "accuracy_without_head": images * ~heads}
-    metrics = {name: (explained.predict_proba(each).argmax(1) == targets) * 1.0 for name, each in variants.items()}
+    metrics = {
+        name: (explained_model.predict_proba(variant).argmax(1) == targets) * 1.0 for name, variant in variants.items()
+    }
     for name in list(metrics)[1:]:
         metrics[f"change_of_{name}"] = metrics[name] - metrics["accuracy"]
-    return tabulate_means(NO_MAP, metrics, rows, explained.params)
+    return tabulate_means(NO_MAP, metrics, rows, explained_model.params)
 
 
 class Explanations(NamedTuple):
@@ -190,30 +189,30 @@ def explain_predicted_classes(cache: MapCache, rows: pd.DataFrame) -> Explanatio
     """Explain the class that the model predicts for each image."""
     numbers = rows["row"].to_numpy()
     images = cache.images[numbers]
-    targets = cache.explained.predict_proba(images).argmax(1)
-    maps = {method: cache.explain(method, numbers, targets).maps for method in cache.explained.params.methods}
+    targets = cache.explained_model.predict_proba(images).argmax(1)
+    maps = {method: cache.explain(method, numbers, targets).maps for method in cache.explained_model.params.methods}
     return Explanations(images, rows, targets, maps)
 
 
-def deletion_insertion_road(explained: ExplainedModel, explanations: Explanations) -> tuple[pd.DataFrame, Curves]:
+def deletion_insertion_road(explained_model: ExplainedModel, explanations: Explanations) -> tuple[pd.DataFrame, Curves]:
     """Tabulate deletion, insertion and ROAD of maps and baselines, and how much better maps do than each baseline.
 
     Returns:
         The table, and the mean curves by `deletion` or `insertion` and by map.
     """
     images, rows, targets, maps = explanations
-    seed = explained.params.seed
+    seed = explained_model.params.seed
     baselines = localization.faithfulness_baselines(images, seed)
     tables: list[pd.DataFrame] = []
     mean_curves: Curves = {"deletion": {}, "insertion": {}}
     metrics: dict[str, dict[str, Floats]] = {}
-    named_maps: dict[str, Maps] = {**baselines, **{str(method): each for method, each in maps.items()}}
+    named_maps: dict[str, Maps] = {**baselines, **{str(method): method_maps for method, method_maps in maps.items()}}
     for name, map_values in named_maps.items():
-        args = (explained.predict_proba, images, map_values, targets, seed)
+        args = (explained_model.predict_proba, images, map_values, targets, seed)
         curves = {"deletion": faithfulness.deletion_curves(*args), "insertion": faithfulness.insertion_curves(*args)}
-        for kind, each in curves.items():
-            mean_curves[kind][name] = each.mean(0)
-        metrics[name] = {kind: faithfulness.area_under_curves(each) for kind, each in curves.items()}
+        for kind, image_curves in curves.items():
+            mean_curves[kind][name] = image_curves.mean(0)
+        metrics[name] = {kind: faithfulness.area_under_curves(image_curves) for kind, image_curves in curves.items()}
         metrics[name]["road"] = faithfulness.road(*args)
         differences: dict[tuple[str, str], Floats] = {}
         for baseline in baselines if name not in baselines else ():
@@ -221,17 +220,17 @@ def deletion_insertion_road(explained: ExplainedModel, explanations: Explanation
             differences["deletion", baseline] = other["deletion"] - values["deletion"]  # lower is better
             differences["insertion", baseline] = values["insertion"] - other["insertion"]
             differences["road", baseline] = values["road"] - other["road"]
-        tables.append(tabulate_means(name, metrics[name], rows, explained.params, differences=differences))
+        tables.append(tabulate_means(name, metrics[name], rows, explained_model.params, differences=differences))
     return pd.concat(tables), mean_curves
 
 
-def infidelity_and_stability(explained: ExplainedModel, explanations: Explanations) -> pd.DataFrame:
+def infidelity_and_stability(explained_model: ExplainedModel, explanations: Explanations) -> pd.DataFrame:
     """Tabulate the infidelity of maps and their stability under small perturbations of the image."""
     images, rows, targets, maps = explanations
-    model, params, device = explained.model, explained.params, explained.device
+    model, params, device = explained_model.model, explained_model.params, explained_model.device
     tables = []
     for method, original in maps.items():
-        compute = functools.partial(explained.compute_maps, method, targets=targets)
+        compute = functools.partial(explained_model.compute_maps, method, targets=targets)
         metrics = stability.stability_metrics(compute, images, original, params.seed)
         metrics["infidelity"] = faithfulness.normalized_infidelity(
             model, images, original, targets, device, params.seed
@@ -243,7 +242,9 @@ def infidelity_and_stability(explained: ExplainedModel, explanations: Explanatio
     return pd.concat(tables)
 
 
-def randomization_test(explained: ExplainedModel, explanations: Explanations) -> tuple[pd.DataFrame, Correlations]:
+def randomization_test(
+    explained_model: ExplainedModel, explanations: Explanations
+) -> tuple[pd.DataFrame, Correlations]:
     """Tabulate the similarity of maps to those of the model under cascading randomization of its weights.
 
     Returns:
@@ -251,12 +252,14 @@ def randomization_test(explained: ExplainedModel, explanations: Explanations) ->
         the rank correlation by method and stage.
     """
     images, rows, targets, maps = explanations
-    params = explained.params
+    params = explained_model.params
     tables: list[pd.DataFrame] = []
     correlations: Correlations = {method: {} for method in maps}
-    for stage, model in randomization.cascading_randomization(explained.model, explained.config, params.seed):
+    for stage, model in randomization.cascading_randomization(
+        explained_model.model, explained_model.config, params.seed
+    ):
         for method, original in maps.items():
-            randomized = explained._replace(model=model).compute_maps(method, images, targets)
+            randomized = explained_model._replace(model=model).compute_maps(method, images, targets)
             metrics = {
                 "randomization_correlation": randomization.rank_correlation(original, randomized),
                 "randomization_ssim": randomization.ssim(original, randomized),

@@ -60,7 +60,7 @@ def compute_attributions(
     Args:
         images: (N, H, W) uint8.
         targets: (N,) class numbers.
-        layer: of CAM methods.
+        layer: layer of CAM methods.
 
     Raises:
         UserError: the method is not defined for the network, or maps are not finite.
@@ -88,7 +88,7 @@ def attribute(method: Method, model: Classifier, x: Tensor, targets: Tensor, lay
     Args:
         x: (N, 1, H, W), 0 to 1.
         targets: (N,) class numbers.
-        layer: of CAM methods.
+        layer: layer of CAM methods.
 
     Returns:
         Maps (N, H, W), and the convergence delta (N,) of Integrated Gradients or None.

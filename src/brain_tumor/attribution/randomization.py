@@ -57,7 +57,7 @@ def cascading_randomization(model: Classifier, config: ModelConfig, seed: int) -
     parts = group_weights_by_part(list(state))
     ordered = list(reversed([part for part in parts if part != METADATA_PART]))
     parts[ordered[0]] += parts.get(METADATA_PART, [])  # clinical features enter at the head
-    # The head alone first, then the other parts in stages of about the same number.
+    # First only the head, then the other parts in stages of about the same number.
     ends = np.unique(np.linspace(1, len(ordered), min(NUM_STAGES, len(ordered))).round().astype(int))
     for start, end in zip([0, *ends], ends, strict=False):
         for part in ordered[start:end]:

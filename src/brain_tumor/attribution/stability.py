@@ -58,7 +58,7 @@ def max_sensitivity(
         images: (N, H, W).
         maps: (N, H, W), those of the unperturbed images.
         targets: (N,) class numbers.
-        layer: of CAM methods.
+        layer: layer of CAM methods.
 
     Returns:
         (N,) L2 norms of the change, as fractions of the map's norm; NaN for an empty map.

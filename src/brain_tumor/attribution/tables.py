@@ -10,7 +10,7 @@ from brain_tumor.attribution.cases import ExplainParams
 from brain_tumor.core.types import Floats
 from brain_tumor.metrics.bootstrap import BootstrapParams, ResamplingUnits, bootstrap_means
 
-NO_MAP = ""  # in the column `map`, for metrics of the model alone
+NO_MAP = ""  # in the column `map`, for metrics of the model, not of a map
 COLUMNS = ["map", "baseline", "stage", "class", "metric", "n", "value", "low", "high"]
 
 
@@ -25,7 +25,7 @@ def tabulate_means(
     """Tabulate means over images with 95 % bootstrap intervals, over all images and optionally by class.
 
     Args:
-        map_name: for the column `map`.
+        map_name: value of the column `map`.
         metrics: values (N,) of the images by metric; NaN where a metric is not defined.
         rows: label and group of each image.
         differences: likewise by metric and baseline: how much better the map is than the baseline.
@@ -34,7 +34,7 @@ def tabulate_means(
         One row for each class ('' for all) and metric that is defined for an image, with the columns COLUMNS; `stage`
         is empty.
     """
-    values = {(metric, ""): each for metric, each in metrics.items()} | dict(differences or {})
+    values = {(metric, ""): metric_values for metric, metric_values in metrics.items()} | dict(differences or {})
     bootstrap = BootstrapParams(rounds=params.rounds, seed=params.seed)
     lines = []
     for label in ("", *(sorted(set(rows["label"])) if by_class else ())):
@@ -43,10 +43,12 @@ def tabulate_means(
         if not len(subset) or not values:
             continue
         units = ResamplingUnits(np.zeros(len(subset), np.int64), subset["group"].tolist(), subset["label"].tolist())
-        masked = {key: each[mask] for key, each in values.items()}
-        means = bootstrap_means(units, {str(k): each for k, each in enumerate(masked.values())}, bootstrap)
-        for ((metric, baseline), each), mean in zip(masked.items(), means.values(), strict=True):
-            count = int(np.isfinite(each).sum())
+        masked = {key: metric_values[mask] for key, metric_values in values.items()}
+        means = bootstrap_means(
+            units, {str(k): metric_values for k, metric_values in enumerate(masked.values())}, bootstrap
+        )
+        for ((metric, baseline), metric_values), mean in zip(masked.items(), means.values(), strict=True):
+            count = int(np.isfinite(metric_values).sum())
             if count:
                 lines.append((map_name, baseline, "", label, metric, count, *mean))
     return pd.DataFrame(lines, columns=COLUMNS)
@@ -59,10 +61,10 @@ def summarize_table(table: pd.DataFrame, counts: Mapping[str, Mapping[str, int]]
         counts: numbers of images by map and name, which come first.
 
     Returns:
-        By map (`model` for metrics of the model alone) its metrics, and under `baselines` the differences by baseline.
+        By map (`model` where no map is involved) its metrics, and under `baselines` the differences by baseline.
         n, low and high stand in lists under `n_low_high`, which `dvc metrics diff` leaves out.
     """
-    summary: dict[str, dict[str, Any]] = {map_name: dict(each) for map_name, each in counts.items()}
+    summary: dict[str, dict[str, Any]] = {map_name: dict(numbers) for map_name, numbers in counts.items()}
     overall = table[(table["class"] == "") & (table["stage"] == "")]
     columns = ["map", "baseline", "metric", "n", "value", "low", "high"]
     for map_name, baseline, metric, n, value, low, high in overall[columns].itertuples(index=False):

@@ -17,7 +17,7 @@ from brain_tumor.attribution.constants import (
 from brain_tumor.metrics.bootstrap import Estimate
 
 Verdict = Literal["yes", "no", "unclear", "not measured"]
-NUM_METHOD_CHECKS = 3  # checks that are about the method alone: the first ones
+NUM_METHOD_CHECKS = 3  # the first checks, which are about the method only
 TRUSTWORTHY = "trustworthy"
 
 
@@ -30,7 +30,7 @@ class Check(NamedTuple):
 
 
 class EstimateKey(NamedTuple):
-    """What an estimate is of; `map` is '' for the model alone, `baseline` is '' if it is not a difference."""
+    """Subject of an estimate; `map` is '' where no map is involved, `baseline` is '' if it is not a difference."""
 
     map: str
     metric: str
@@ -59,24 +59,24 @@ def read_estimates(rows: Iterable[Mapping[str, object]], label: str = "") -> dic
 def check_method(estimates: Estimates, method: str) -> list[Check]:
     """Run all checks of one method."""
 
-    def below(metric: str, description: str, limit: float) -> _Part | None:
+    def check_below(metric: str, description: str, limit: float) -> _Part | None:
         return _compare_with_limit(estimates, EstimateKey(method, metric), description, limit, above=False)
 
-    def above(metric: str, description: str, limit: float) -> _Part | None:
+    def check_above(metric: str, description: str, limit: float) -> _Part | None:
         return _compare_with_limit(estimates, EstimateKey(method, metric), description, limit, above=True)
 
-    def better(metric: str, reference: str) -> _Part | None:
+    def check_baselines(metric: str, reference: str) -> _Part | None:
         return _compare_with_baselines(estimates, method, metric, reference)
 
     return [
         _combine(
             "faithful (deletion/insertion)",
-            [better(metric, RANDOM_ORDER) for metric in ("deletion", "insertion", "road")],
+            [check_baselines(metric, RANDOM_ORDER) for metric in ("deletion", "insertion", "road")],
         ),
         _combine(
             "passes randomization test",
             [
-                below(
+                check_below(
                     "randomization_correlation",
                     "rank correlation with the maps of the randomized model",
                     MAX_RANDOMIZATION_CORRELATION,
@@ -86,15 +86,17 @@ def check_method(estimates: Estimates, method: str) -> list[Check]:
         _combine(
             "stable under small perturbations",
             [
-                above("mirrored", "rank correlation, mirrored image", MIN_STABILITY_CORRELATION),
-                above("shifted", "shifted by a few pixels", MIN_STABILITY_CORRELATION),
-                above("noisy", "with slight noise", MIN_STABILITY_CORRELATION),
+                check_above("mirrored", "rank correlation, mirrored image", MIN_STABILITY_CORRELATION),
+                check_above("shifted", "shifted by a few pixels", MIN_STABILITY_CORRELATION),
+                check_above("noisy", "with slight noise", MIN_STABILITY_CORRELATION),
             ],
         ),
-        _combine("localizes the tumor", [better(metric, MEAN_MASK) for metric in ("relevance_inside", "pointing")]),
+        _combine(
+            "localizes the tumor", [check_baselines(metric, MEAN_MASK) for metric in ("relevance_inside", "pointing")]
+        ),
         _combine(
             "relevance lies on the head",
-            [below("excess_outside_head", "relevance outside the head, minus the fraction of the area", 0.0)],
+            [check_below("excess_outside_head", "relevance outside the head, minus the fraction of the area", 0.0)],
         ),
     ]
 
@@ -151,7 +153,7 @@ def _compare_with_baselines(estimates: Estimates, method: str, metric: str, refe
 
 
 def _decide(estimate: Estimate, limit: float, above: bool) -> Verdict:
-    """Whether the whole interval is above (or below) a limit."""
+    """Decide whether the whole interval is above (or below) a limit."""
     if estimate.n < MIN_IMAGES or estimate.low == estimate.high:  # equal values do not show how much others vary
         return "unclear"
     if above:
@@ -162,20 +164,20 @@ def _decide(estimate: Estimate, limit: float, above: bool) -> Verdict:
 def method_verdict(checks: Sequence[Check]) -> str:
     """Summarize the checks of a method: its verdict as a short text."""
     verdicts = [check.verdict for check in checks]
-    of_method, of_model = verdicts[:NUM_METHOD_CHECKS], verdicts[NUM_METHOD_CHECKS:]
+    method_verdicts, model_verdicts = verdicts[:NUM_METHOD_CHECKS], verdicts[NUM_METHOD_CHECKS:]
     if set(verdicts) == {"not measured"}:
         return "not measured"
-    if "no" in of_method:
+    if "no" in method_verdicts:
         return "not trustworthy"
     if not _is_trustworthy(checks):
         return "undecided"
-    if "no" in of_model:
+    if "no" in model_verdicts:
         return "faithful map; model attends elsewhere"
-    return TRUSTWORTHY if set(of_model) == {"yes"} else f"{TRUSTWORTHY}; other checks undecided"
+    return TRUSTWORTHY if set(model_verdicts) == {"yes"} else f"{TRUSTWORTHY}; other checks undecided"
 
 
 def _is_trustworthy(checks: Sequence[Check]) -> bool:
-    """Whether a method passes all checks that are about the method."""
+    """Return whether a method passes all checks that are about the method."""
     return all(check.verdict == "yes" for check in checks[:NUM_METHOD_CHECKS])
 
 
@@ -184,8 +186,8 @@ def rank_methods(estimates: Estimates, methods: Sequence[str]) -> list[tuple[str
 
     def order(item: tuple[str, list[Check]]) -> tuple[int, int, int, int]:
         verdicts = [check.verdict for check in item[1]]
-        of_method = verdicts[:NUM_METHOD_CHECKS]
-        return of_method.count("no"), -of_method.count("yes"), verdicts.count("no"), -verdicts.count("yes")
+        method_verdicts = verdicts[:NUM_METHOD_CHECKS]
+        return method_verdicts.count("no"), -method_verdicts.count("yes"), verdicts.count("no"), -verdicts.count("yes")
 
     items = [(method, check_method(estimates, method)) for method in methods]
     return [(method, checks, method_verdict(checks)) for method, checks in sorted(items, key=order)]
@@ -195,7 +197,7 @@ def summary_sentence(ranking: Ranking) -> str:
     """Name the most trustworthy method with its failed and undecided checks, or say that none is trustworthy.
 
     Args:
-        ranking: of `rank_methods`.
+        ranking: result of `rank_methods`.
     """
     method, checks, _ = next((item for item in ranking if _is_trustworthy(item[1])), ranking[0])
     if _is_trustworthy(checks):

@@ -26,14 +26,14 @@ ReadFile = Callable[[str], bytes]
 
 
 class ImageRecord(NamedTuple):
-    """What the audit keeps of one image.
+    """Audit record of one image.
 
     Attributes:
         pixels: SHA-256 of the size and the gray pixels; '' if unreadable.
         width, height: in pixels.
         problem: why the image is unusable (unreadable or blank), '' if it is usable.
         quality_warning: why the image does not look like a slice of a head, '' if it does.
-        thumbnails: for comparison with other images; None if the image is unusable.
+        thumbnails: thumbnails for comparison with other images; None if the image is unusable.
     """
 
     pixels: str = ""
@@ -58,15 +58,15 @@ def inspect_image(content: bytes) -> ImageRecord:
     return ImageRecord(digest, width, height, "", thumbnails.quality_warning, thumbnails)
 
 
-def audit_images(index: pd.DataFrame, read: ReadFile, title: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def audit_images(index: pd.DataFrame, read_file: ReadFile, title: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Inspect every image of a data set once, and link related images.
 
     Memory is bounded: images are read one at a time, thumbnails are kept on disk, and about 2 kB per image remain.
 
     Args:
-        index: with columns path, label, split, patient and sha256; others are kept unchanged.
-        read: returns the bytes of a path.
-        title: for the progress bars.
+        index: table with columns path, label, split, patient and sha256; others are kept unchanged.
+        read_file: returns the bytes of a path.
+        title: title of the progress bars.
 
     Returns:
         The table, one row per image in the order of `index`, renumbered, with these columns added:
@@ -91,7 +91,7 @@ def audit_images(index: pd.DataFrame, read: ReadFile, title: str) -> tuple[pd.Da
     paths = index.loc[order, "path"].tolist()
     with tempfile.TemporaryDirectory() as folder:
         store = _ThumbnailStore(Path(folder), len(paths))
-        records = _inspect_images(paths, read, store, f"{title}: images")
+        records = _inspect_images(paths, read_file, store, f"{title}: images")
         table = index.join(pd.DataFrame(records, index=order, columns=ImageRecord._fields[:-1]))
         ordered = table.loc[order].reset_index(drop=True)
         # Images with equal pixels need no comparison: the first of them represents all.
@@ -134,16 +134,16 @@ class _ThumbnailStore:
 
 
 def _inspect_images(
-    paths: Sequence[str], read: ReadFile, store: _ThumbnailStore, title: str
+    paths: Sequence[str], read_file: ReadFile, store: _ThumbnailStore, title: str
 ) -> list[tuple[str | int, ...]]:
     """Inspect images; return their records without thumbnails, which go to `store`."""
     records: list[tuple[str | int, ...]] = []
-    for row, record in enumerate(ordered_map(partial(_read_and_inspect, read), paths, title)):
+    for row, record in enumerate(ordered_map(partial(_read_and_inspect, read_file), paths, title)):
         records.append(record[:-1])
         if record.thumbnails is not None:
             store.add(row, record.thumbnails)
     return records
 
 
-def _read_and_inspect(read: ReadFile, path: str) -> ImageRecord:
-    return inspect_image(read(path))
+def _read_and_inspect(read_file: ReadFile, path: str) -> ImageRecord:
+    return inspect_image(read_file(path))

@@ -86,7 +86,7 @@ def find_candidates(spectra: Sequence[Spectra], neighbors: int) -> CandidatePair
     """Find pairs of nearest neighbors whose low frequencies correlate under some transform.
 
     Args:
-        spectra: of frames and of heads; a pair that is near by either is a candidate.
+        spectra: spectra of frames and of heads; a pair that is near by either is a candidate.
         neighbors: number of neighbors looked up for each image.
     """
     pairs = pd.concat([_nearest_neighbors(compute_descriptors(part), neighbors) for part in spectra])

@@ -43,7 +43,7 @@ def find_near_duplicates(frames: Gray, heads: Gray, title: str) -> pd.DataFrame:
     Args:
         frames, heads: (N, THUMBNAIL_SIDE, THUMBNAIL_SIDE) uint8, the thumbnails; may be memory-mapped. Their order
             decides between equal pairs: sort them by content, so that file names do not matter.
-        title: for the progress bars.
+        title: title of the progress bars.
 
     Returns:
         One row per compared pair that correlates at least MIN_LISTED_CORRELATION: first, second (row numbers),

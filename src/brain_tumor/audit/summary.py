@@ -57,7 +57,7 @@ def _agreement_with_patient_ids(table: pd.DataFrame, links: pd.DataFrame) -> dic
     """Measure how the links by content agree with the patients that the source names.
 
     Returns:
-        links_across_patients: by kind of link; errors, unless patients share images.
+        links_across_patients: number by kind of link; errors, unless patients share images.
         images_with_siblings: images whose patient has other images.
         siblings_linked_by_content: images of these that a link by content ties to one of their siblings.
     """

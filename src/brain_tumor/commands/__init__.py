@@ -1,1 +1,1 @@
-"""The commands of people: `brain-tumor predict`, `app` and `audit`."""
+"""Command line: `brain-tumor predict`, `app` and `audit`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.export.onnx_model import Description
+from brain_tumor.imaging.formats import may_hold_several_images
 from brain_tumor.inference.files import find_files
 from brain_tumor.inference.predictor import GENERATED, Prediction, Predictor, PreparedImage, open_model, predict_files
 
@@ -139,7 +140,7 @@ def show_progress(results: Iterable[Result], files: Sequence[Path]) -> Iterator[
         return iter(results)
     from tqdm import tqdm
 
-    several = any(file.name.lower().endswith((".nii", ".nii.gz", ".dcm")) for file in files)  # images in one file
+    several = any(may_hold_several_images(file.name) for file in files)
     return iter(tqdm(results, "predicting", None if several else len(files), unit="image"))
 
 

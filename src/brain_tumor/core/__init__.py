@@ -1,1 +1,1 @@
-"""What every stage uses: errors, parameters, outputs, the command line of stages, array types."""
+"""Shared by all stages: errors, parameters, outputs, the command line of stages, array types."""

@@ -1,4 +1,4 @@
-"""What every stage script shares: its one argument, its log, and how an error is reported to the user."""
+"""Command line of stage scripts: the argument, the log, and the report of errors to the user."""
 
 import argparse
 import errno

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """A problem that the user can fix: the message says what is wrong, where, and what to do next.
+    """A problem that the user can fix: the message names the problem, its location and the next step.
 
-    Stage scripts and commands print the message alone, without a traceback, and exit with code 1.
+    Stage scripts and commands print only the message, without a traceback, and exit with code 1.
     """

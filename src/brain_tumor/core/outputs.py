@@ -63,7 +63,7 @@ def pid_alive(pid: str) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder if it exists; of a link, the link alone."""
+    """Delete a file or a folder if it exists; symbolic links are removed, not followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

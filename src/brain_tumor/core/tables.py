@@ -1,10 +1,13 @@
-"""Reading the project's own CSV tables."""
+"""The project's own tables: reading them, and what their columns mean."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
+
+from brain_tumor.core.types import Ints, Masks
 
 
 def read_table(file: str | Path | IO[bytes], numbers: Collection[str] = (), text: Collection[str] = ()) -> pd.DataFrame:
@@ -22,3 +25,26 @@ def read_table(file: str | Path | IO[bytes], numbers: Collection[str] = (), text
     for column in numbers:
         table[column] = pd.to_numeric(table[column])
     return table
+
+
+def is_clean(rows: pd.DataFrame) -> Masks:
+    """Return which rows (N,) are clean: without any related image in training or validation.
+
+    Args:
+        rows: with the column `leak` of a split, see `splits.leakage.leak_type`.
+    """
+    return (rows["leak"] == "").to_numpy(bool)
+
+
+def class_indices(labels: Iterable[str], classes: Sequence[str]) -> Ints:
+    """Return the index (N,) of each label in the K classes.
+
+    Raises:
+        ValueError: a label is not among the classes.
+    """
+    return np.array([classes.index(label) for label in labels], np.int64)
+
+
+def probability_columns(classes: Sequence[str]) -> list[str]:
+    """Return the names of the columns that hold the probabilities of the K classes in tables of predictions."""
+    return [f"p_{label}" for label in classes]

@@ -70,7 +70,7 @@ class ExpectedFile(NamedTuple):
     """Properties that a downloaded file must have.
 
     Attributes:
-        size: in bytes; None is not checked.
+        size: size in bytes; None is not checked.
         md5: hexadecimal; '' is not checked.
         magic: the first bytes of the file.
         validate: returns what is wrong with the file at a path, '' if nothing.
@@ -225,7 +225,7 @@ class _DownloadState(NamedTuple):
 
     Attributes:
         etag: strong ETag, '' if the service sent none.
-        size: in bytes, None if the service sent none.
+        size: size in bytes, None if the service sent none.
     """
 
     etag: str

@@ -36,8 +36,8 @@ class RawImage(NamedTuple):
         fold: number of the source's own cross-validation fold.
         box: boxes around the tumor, as `brain_tumor.imaging.boxes` formats them.
         site: where the image was acquired.
-        age: of the patient, in years.
-        sex: of the patient.
+        age: age of the patient in years.
+        sex: sex of the patient.
     """
 
     path: str
@@ -171,10 +171,10 @@ def check_expected(index: pd.DataFrame, counts: Mapping[str, int], fingerprint: 
     """Compare a data set with what params.yaml expects.
 
     Args:
-        index: of the raw archive.
-        counts: as `class_counts`; an empty one is not checked, since a new data set starts without.
-        fingerprint: as `content_fingerprint`; '' is not checked.
-        name: of the data set, for the message.
+        index: index of the raw archive.
+        counts: expected `class_counts`; an empty one is not checked, since a new data set starts without.
+        fingerprint: expected `content_fingerprint`; '' is not checked.
+        name: name of the data set, for the message.
 
     Raises:
         UserError: the counts or the fingerprint differ; the message shows both sides.

@@ -47,11 +47,11 @@ class DatasetInfo(Block):
 def load_images(params: Path, name: str, scratch: Path) -> Iterator[RawImage]:
     """Yield the images of a data set from its source.
 
-    The module of the source is imported here, so that a download depends on the code of its own source alone.
+    The module of the source is imported here, so that a download depends only on the code of its own source.
 
     Args:
         params: path of params.yaml.
-        name: of the data set.
+        name: name of the data set.
         scratch: folder where downloads are kept for the next run.
 
     Raises:

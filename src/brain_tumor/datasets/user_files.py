@@ -12,7 +12,7 @@ from brain_tumor.datasets.readers.zip_archive import Files, Layout, read_by_layo
 
 
 class UserFiles(Block):
-    """Which files are images: either `layout` or `table` must be set.
+    """Selection of the files that are images: either `layout` or `table` must be set.
 
     Attributes:
         layout: pattern of the paths; all files that match it are images.

@@ -74,7 +74,7 @@ def predict_baselines(
         parts: indices of training, validation and test rows. Validation rows calibrate the baseline whose scores are
             not probabilities.
         num_classes: K.
-        seed: of the baselines that draw random numbers.
+        seed: seed of the baselines that draw random numbers.
 
     Returns:
         By name, probabilities (test rows, K).

@@ -21,7 +21,7 @@ def compute_curves(
     Args:
         truth: (N,) class numbers.
         probabilities: (N, K).
-        subsets: by name, (N,) its rows.
+        subsets: (N,) masks of the rows, by name.
         classes: names of the K classes.
 
     Returns:

@@ -61,15 +61,15 @@ def evaluate_test_rows(
 
     Args:
         test: the model's predictions.
-        baselines: by name, probabilities (N, K) for the same rows.
+        baselines: probabilities (N, K) for the same rows, by name.
         calibration: thresholds of the prediction sets, and the operating point.
         classes: names of the K classes.
-        params: of the bootstrap.
+        params: parameters of the bootstrap.
 
     Returns:
         The table of `bootstrap_metrics`. `model` is `model`, `uncalibrated` or a baseline, `reference` a baseline;
         `subset` is `published` or `clean`; `attribute` is `leak` or that of a subgroup. Metrics by class are kept for
-        the model alone, on all rows and on the clean ones.
+        the model only, on all rows and on the clean ones.
     """
     subsets = {PUBLISHED: np.ones(len(test.truth), bool), CLEAN: test.clean}
     means = prediction_set_metrics(test.calibrated, test.truth, calibration)
@@ -153,9 +153,9 @@ def evaluate_perturbations(
 
     Args:
         test: the predictions for the original images.
-        perturbed: by perturbation, calibrated probabilities (N, K).
+        perturbed: calibrated probabilities (N, K) by perturbation.
         classes: names of the K classes.
-        params: of the bootstrap.
+        params: parameters of the bootstrap.
 
     Returns:
         perturbation, reference (of differences `original`, else ''), subset, metric, n, value, low, high.

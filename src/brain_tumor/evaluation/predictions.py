@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from brain_tumor.core.tables import is_clean, probability_columns
 from brain_tumor.core.types import Floats, Ints, Masks
 from brain_tumor.evaluation.probabilities import TestProbabilities
 from brain_tumor.metrics.bootstrap import ResamplingUnits
@@ -30,11 +31,11 @@ class TestPredictions(NamedTuple):
     @property
     def clean(self) -> Masks:
         """(N,) rows without any related image in training or validation."""
-        return (self.rows["leak"] == "").to_numpy(bool)
+        return is_clean(self.rows)
 
     @property
     def units(self) -> ResamplingUnits:
-        """Groups, resampled within a class for clean and other rows apart, so that both keep their numbers."""
+        """Groups; clean and other rows of a class are resampled separately, so that their numbers stay the same."""
         strata = [f"{number} {clean}" for number, clean in zip(self.truth, self.clean, strict=True)]
         return ResamplingUnits(self.truth, self.rows["group"].tolist(), strata)
 
@@ -49,8 +50,7 @@ class TestPredictions(NamedTuple):
         for column in SUBGROUP_COLUMNS:
             if column in self.rows:
                 table[column] = self.rows[column]
-        for k, label in enumerate(classes):
-            table[f"p_{label}"] = self.calibrated[:, k]
+        table[probability_columns(classes)] = self.calibrated
         return table
 
 

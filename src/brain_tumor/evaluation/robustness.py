@@ -18,10 +18,10 @@ class Perturbation(Block):
 
     Attributes:
         kind: see `strength`.
-        strength: of rotation, degrees; of gamma, the exponent on gray values 0 to 1; of noise, the standard deviation
-            on gray values 0 to 1; of blur, the standard deviation in pixels; of jpeg, the quality, 1 to 100; of
-            resolution, the fraction of the side to which the image is reduced before it is enlarged again; of crop, the
-            fraction cut from each side; of left-right and up-down, 0.
+        strength: depends on the kind: of rotation, degrees; of gamma, the exponent on gray values 0 to 1; of noise, the
+            standard deviation on gray values 0 to 1; of blur, the standard deviation in pixels; of jpeg, the quality, 1
+            to 100; of resolution, the fraction of the side to which the image is reduced before it is enlarged again;
+            of crop, the fraction cut from each side; of left-right and up-down, 0.
     """
 
     kind: Kind

@@ -45,10 +45,10 @@ def export_onnx(model: Classifier, config: ModelConfig, ood_reference: OodRefere
     are not an input: all of them count as missing.
 
     Args:
-        model: in evaluation mode, on the CPU.
+        model: model in evaluation mode, on the CPU.
         config: its `model.json`.
         ood_reference: statistics of the preprocessed training images.
-        path: of the file.
+        path: file to write.
     """
     side = config.preprocess.size
     example = torch.zeros(2, side, side, dtype=torch.uint8)
@@ -110,7 +110,7 @@ def quantize_int8(path: Path, images: Gray, out: Path) -> None:
     """Quantize an exported file: weights per channel, activations by the ranges measured on images.
 
     Args:
-        path: of the float32 file.
+        path: path of the float32 file.
         images: (N, S, S) preprocessed training images.
         out: path of the int8 file.
     """

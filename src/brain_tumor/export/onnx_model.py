@@ -32,7 +32,7 @@ class ConformalThresholds(BaseModel):
     """The part of `model.json`'s calibration that predictions need.
 
     Attributes:
-        thresholds: by target coverage, the lowest probability with which a class enters the prediction set.
+        thresholds: lowest probability with which a class enters the prediction set, by target coverage.
     """
 
     thresholds: Mapping[str, float] = {}
@@ -43,7 +43,7 @@ class Description(BaseModel):
 
     Attributes:
         generated_data: whether the model was trained on generated images.
-        classes: in the order of the probabilities.
+        classes: class names in the order of the probabilities.
         ood_reference: reference of the out-of-distribution check; None in a model that was not exported.
         passes_quality_check: false if the exported file is much worse than its model on validation images.
     """
@@ -62,7 +62,7 @@ class OnnxModel:
     """An exported model: preprocessed gray images → calibrated probabilities.
 
     Attributes:
-        description: from the file's metadata.
+        description: description in the file's metadata.
     """
 
     def __init__(self, path: Path) -> None:

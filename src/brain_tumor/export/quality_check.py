@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brain_tumor.core.tables import class_indices
 from brain_tumor.core.types import Floats, Gray
 from brain_tumor.export.onnx_export import BATCH_SIZE
 from brain_tumor.export.onnx_model import OnnxModel
@@ -33,7 +34,7 @@ def compare_exported(
         The largest difference, the fraction of equal predictions, the change of macro F1 with its 95 % interval, and
         whether the file passes the quality check.
     """
-    truth = np.array([classes.index(label) for label in rows["label"]], np.int64)
+    truth = class_indices(rows["label"], classes)
     units = ResamplingUnits(truth, rows["group"].tolist(), rows["label"].tolist())
     mask = np.ones(len(rows), bool)
     file = PredictionSet("file", "validation", probabilities, mask)

@@ -14,7 +14,7 @@ FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 
 
 class UnreadableImageError(ValueError):
-    """The file cannot be read as an image; the message says why."""
+    """The file cannot be read as an image; the message gives the reason."""
 
 
 def decode_gray(content: bytes) -> Gray:

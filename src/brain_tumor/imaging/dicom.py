@@ -28,7 +28,7 @@ class DicomImage(NamedTuple):
         frames: gray images, (H, W) each.
         patient: digest of the patient's id.
         sex: F, M or O.
-        age: in years.
+        age: age in years.
     """
 
     frames: list[Gray]
@@ -57,7 +57,7 @@ def decode_dicom_mask(content: bytes) -> list[Masks]:
     """Decode the frames of a DICOM file as masks, (H, W) each: values above 0 are inside.
 
     Raises:
-        ValueError: as `decode_dicom`.
+        ValueError: see `decode_dicom`.
     """
     pixels = np.asarray(_read_dataset(content).pixel_array)
     return list((pixels if pixels.ndim == 3 else pixels[None]) > 0)

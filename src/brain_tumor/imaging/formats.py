@@ -1,8 +1,9 @@
-"""Which files count as images: the one place that decides it. It imports no decoder, so that importing it is fast."""
+"""File-name rules for images, used by all readers. No decoder is imported, so that importing this module is fast."""
 
 RASTER_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-IMAGE_SUFFIXES = (*RASTER_SUFFIXES, ".dcm", *NIFTI_SUFFIXES)
+DICOM_SUFFIX = ".dcm"
+IMAGE_SUFFIXES = (*RASTER_SUFFIXES, DICOM_SUFFIX, *NIFTI_SUFFIXES)
 DICOM_HEADER_BYTES = 132  # preamble and magic number
 
 
@@ -19,6 +20,11 @@ def is_nifti_name(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Return whether a file name has the suffix of an ordinary image, a DICOM file or a NIfTI volume."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def may_hold_several_images(name: str) -> bool:
+    """Return whether a file name has the suffix of a DICOM file (frames) or of a NIfTI volume (slices)."""
+    return name.lower().endswith((DICOM_SUFFIX, *NIFTI_SUFFIXES))
 
 
 def is_dicom(content: bytes) -> bool:

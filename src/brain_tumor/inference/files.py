@@ -11,7 +11,14 @@ from PIL import Image
 
 from brain_tumor.core.types import Gray
 from brain_tumor.imaging.decode import decode_gray
-from brain_tumor.imaging.formats import DICOM_HEADER_BYTES, IMAGE_SUFFIXES, is_dicom, is_image_name, is_nifti_name
+from brain_tumor.imaging.formats import (
+    DICOM_HEADER_BYTES,
+    IMAGE_SUFFIXES,
+    is_dicom,
+    is_hidden,
+    is_image_name,
+    is_nifti_name,
+)
 from brain_tumor.local_files import walk_files
 
 MAX_FILE_BYTES = 512 * 2**20
@@ -30,20 +37,22 @@ class GrayImage(NamedTuple):
 def find_files(paths: Iterable[Path]) -> list[Path]:
     """List the files among the paths, and the images in the folders among them, sorted within each folder.
 
-    Files without an image suffix count if their content is DICOM. A folder without images, an unreadable folder and
-    a path that does not exist are listed themselves: `read_images` reports the reason.
+    Hidden paths below a folder are left out, see `is_hidden`. Files without an image suffix count if their content is
+    DICOM. A folder without images, an unreadable folder and a path that does not exist are listed themselves:
+    `read_images` reports the reason.
     """
     files: list[Path] = []
     for path in paths:
         errors: list[OSError] = []
-        inside = [file for file in walk_files(path, errors.append) if _is_image(file)]
+        inside = [file for file in walk_files(path, errors.append) if _is_image(file, path)]
         unreadable = [Path(error.filename) for error in errors]
         files += sorted(inside + [folder for folder in unreadable if folder.is_dir()]) or [path]
     return files
 
 
-def _is_image(file: Path) -> bool:
-    if not file.is_file() or file.name.startswith("."):  # macOS adds a hidden file to each file
+def _is_image(file: Path, folder: Path) -> bool:
+    """Return whether a file below the folder is an image; the folder itself may be hidden."""
+    if not file.is_file() or is_hidden(file.relative_to(folder).as_posix()):  # macOS adds a hidden file to each file
         return False
     if is_image_name(file.name):
         return True
@@ -58,7 +67,7 @@ def read_images(path: Path, plane: str = "axial", count: int = 5) -> list[GrayIm
     """Read a file as gray images; an error is returned, never raised.
 
     Args:
-        path: of an ordinary image, a DICOM file or a NIfTI volume.
+        path: path of an ordinary image, a DICOM file or a NIfTI volume.
         plane: axial, coronal or sagittal, of volumes.
         count: number of slices taken from a volume, 1 or more.
 
@@ -80,7 +89,7 @@ def read_images(path: Path, plane: str = "axial", count: int = 5) -> list[GrayIm
             return [GrayImage(name, None, f"larger than {MAX_FILE_BYTES // 2**20} MiB")]
         if is_dicom(content) or is_nifti_name(path.name):
             with VOLUME_LOCK:
-                return _read_clinical(name, content, plane, count)
+                return _read_dicom_or_nifti(name, content, plane, count)
         return [_read_raster(name, content)]
     except Exception as error:  # an error in one file must not stop the others
         return [GrayImage(name, None, str(error) or type(error).__name__)]
@@ -96,7 +105,7 @@ def _read_raster(name: str, content: bytes) -> GrayImage:
     return GrayImage(name, gray)
 
 
-def _read_clinical(name: str, content: bytes, plane: str, count: int) -> list[GrayImage]:
+def _read_dicom_or_nifti(name: str, content: bytes, plane: str, count: int) -> list[GrayImage]:
     # Imported only here: these libraries take longer to load than most predictions take.
     from brain_tumor.imaging.dicom import decode_dicom
     from brain_tumor.imaging.nifti import decode_nifti, parse_plane, take_slices

@@ -57,9 +57,9 @@ class PreparedImage(NamedTuple):
 
     Attributes:
         file: its name in the prediction.
-        path: of the file that it was read from.
+        path: path of the file that it was read from.
         file_index: position of that file among all files.
-        position: of the image in its file.
+        position: position of the image in its file.
         image: (S, S) preprocessed; None if there is an error.
         quality_warning: why it does not look like a slice of a head, '' if it does.
         error: why there is no image, '' otherwise.
@@ -186,7 +186,7 @@ def make_prediction(
         quality_warning: why it does not look like a slice of a head, '' if it does.
     """
     if not np.isfinite(probabilities).all():
-        return Prediction(file, error="the model's probabilities are not finite: its weights are damaged")
+        return Prediction(file, error="the model's probabilities are not finite: its weights are corrupted")
     classes, threshold = description.classes, description.calibration.thresholds.get(COVERAGE, 1.0)
     order = np.argsort(-probabilities, kind="stable")
     # The most probable class is always included: sets of accurate models are often empty, which means nothing.

@@ -29,7 +29,7 @@ def load_torch_model(folder: Path) -> TorchModel:
     """Load a trained model onto the device that the environment selects.
 
     Raises:
-        UserError: files are missing, damaged or do not fit each other.
+        UserError: files are missing, corrupted or do not fit each other.
     """
     description = read_description(folder)
     device = runtime.setup_device()

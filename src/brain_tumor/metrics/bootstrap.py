@@ -34,7 +34,7 @@ class PredictionSet(NamedTuple):
         model, subset: names, which become columns of the table.
         probabilities: (N, K) of all rows.
         mask: (N,) rows of the subset.
-        means: by metric name, (N,) values whose mean is a metric of its own.
+        means: (N,) values by metric name; their mean is a metric of its own.
         attribute, attribute_value: how the subset is restricted further, as `plane` and `axial`; '' if it is not.
     """
 
@@ -79,7 +79,7 @@ class Replicates(NamedTuple):
     """Metrics on the rows as they are (R = 1), and on R resamples of them."""
 
     estimate: Metrics
-    resampled: Metrics
+    resamples: Metrics
 
 
 def bootstrap_metrics(
@@ -98,7 +98,7 @@ def bootstrap_metrics(
         classes: names of the K classes.
         params: number of resamples and seed.
         differences: pairs of indices into `prediction_sets`; of each the first minus the second is computed as well.
-        operating_point: of two classes, the minimum probability of the first at which it is predicted.
+        operating_point: decision threshold on the probability of the first class (binary tasks only).
 
     Returns:
         One row per metric, with the columns `COLUMNS`. `reference` and `reference_subset` are '' except for
@@ -106,17 +106,18 @@ def bootstrap_metrics(
         number of rows that the metric is about (of recall those of the class). `low` and `high` are the 95 %
         percentile bootstrap interval, `wilson_low` and `wilson_high` Wilson's interval of plain proportions.
     """
-    used = {index: one for index, one in enumerate(prediction_sets) if one.mask.any()}
-    replicates = dict(zip(used, _replicate(units, list(used.values()), params, operating_point), strict=True))
+    non_empty = {index: predictions for index, predictions in enumerate(prediction_sets) if predictions.mask.any()}
+    sets = list(non_empty.values())
+    replicates = dict(zip(non_empty, _replicate(units, sets, params, operating_point), strict=True))
     tables = []
-    for index, one in used.items():
-        table = _tabulate(replicates[index], int(one.mask.sum()), classes)
-        tables.append(_label(_add_wilson(table, units, one, classes), one))
+    for index, prediction_set in non_empty.items():
+        table = _tabulate(replicates[index], int(prediction_set.mask.sum()), classes)
+        tables.append(_label(_add_wilson(table, units, prediction_set, classes), prediction_set))
     for first, second in differences:
-        if first in used and second in used:
+        if first in non_empty and second in non_empty:
             difference = _subtract(replicates[first], replicates[second])
-            table = _tabulate(difference, int(used[second].mask.sum()), classes)
-            tables.append(_label(table, used[first], used[second]))
+            table = _tabulate(difference, int(non_empty[second].mask.sum()), classes)
+            tables.append(_label(table, non_empty[first], non_empty[second]))
     columns = list(COLUMNS)
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
@@ -128,7 +129,7 @@ def bootstrap_means(
 
     Args:
         units: class, group and stratum of each row.
-        values: by metric name, (N,) values.
+        values: (N,) values by metric name.
         params: number of resamples and seed.
 
     Returns:
@@ -137,7 +138,7 @@ def bootstrap_means(
     table = np.stack(list(values.values()), 1)
     defined = np.isfinite(table).astype(float)
     filled = np.where(defined > 0, table, 0.0)
-    resampled = np.concatenate(
+    resamples = np.concatenate(
         [
             safe_divide(weights @ filled, weights @ defined)
             for chunk in range(_num_chunks(params))
@@ -146,7 +147,7 @@ def bootstrap_means(
     )
     means = safe_divide(filled.sum(0), defined.sum(0))
     return {
-        name: (float(means[k]), *_interval(name, float(means[k]), resampled[:, k])) for k, name in enumerate(values)
+        name: (float(means[k]), *_interval(name, float(means[k]), resamples[:, k])) for k, name in enumerate(values)
     }
 
 
@@ -178,7 +179,7 @@ def _num_chunks(params: BootstrapParams) -> int:
 def _replicate(
     units: ResamplingUnits, sets: Sequence[PredictionSet], params: BootstrapParams, operating_point: float | None
 ) -> list[Replicates]:
-    """Compute the metrics of each set, none of them without rows, on its rows and on all resamples."""
+    """Compute the metrics of each set, each with at least one row, on its rows and on all resamples."""
     if not sets:
         return []
     compute = functools.partial(
@@ -186,8 +187,11 @@ def _replicate(
     )
     chunks = ordered_map(compute, range(_num_chunks(params)), "bootstrap", "chunk")
     return [
-        Replicates(_weighted_metrics(one, units, np.ones((1, one.mask.sum())), operating_point), _concatenate(parts))
-        for one, parts in zip(sets, zip(*chunks, strict=True), strict=True)
+        Replicates(
+            _weighted_metrics(predictions, units, np.ones((1, predictions.mask.sum())), operating_point),
+            _concatenate(parts),
+        )
+        for predictions, parts in zip(sets, zip(*chunks, strict=True), strict=True)
     ]
 
 
@@ -201,11 +205,11 @@ def _resampled_metrics(
     """Compute the metrics of each set on one chunk of resamples."""
     weights = resample(units, chunk, params)
     result = []
-    for one in sets:
-        subset_weights = weights[:, one.mask]
+    for prediction_set in sets:
+        subset_weights = weights[:, prediction_set.mask]
         sampled = subset_weights.any(1)  # a small subset may be missing from a resample
         subset_weights[~sampled] = 1.0
-        metrics = _weighted_metrics(one, units, subset_weights, operating_point)
+        metrics = _weighted_metrics(prediction_set, units, subset_weights, operating_point)
         for part in metrics:
             for values in part.values():
                 values[~sampled] = np.nan
@@ -236,46 +240,54 @@ def _concatenate(chunks: Sequence[Metrics]) -> Metrics:
 
 def _subtract(first: Replicates, second: Replicates) -> Replicates:
     """Subtract metrics that both have, resample by resample."""
-    estimate, resampled = (
+    estimate, resamples = (
         Metrics(
-            {name: one.overall[name] - other.overall[name] for name in one.overall if name in other.overall},
-            {name: one.by_class[name] - other.by_class[name] for name in one.by_class if name in other.by_class},
+            {
+                name: minuend.overall[name] - subtrahend.overall[name]
+                for name in minuend.overall
+                if name in subtrahend.overall
+            },
+            {
+                name: minuend.by_class[name] - subtrahend.by_class[name]
+                for name in minuend.by_class
+                if name in subtrahend.by_class
+            },
         )
-        for one, other in zip(first, second, strict=True)
+        for minuend, subtrahend in zip(first, second, strict=True)
     )
-    return Replicates(estimate, resampled)
+    return Replicates(estimate, resamples)
 
 
 def _tabulate(replicates: Replicates, n: int, classes: Sequence[str]) -> pd.DataFrame:
     """List metrics with their bootstrap intervals, those of all classes together first."""
-    estimate, resampled = replicates
-    rows = [("", name, values[0], resampled.overall[name]) for name, values in estimate.overall.items()]
+    estimate, resamples = replicates
+    rows = [("", name, values[0], resamples.overall[name]) for name, values in estimate.overall.items()]
     for name, values in estimate.by_class.items():
-        rows += [(label, name, values[0, k], resampled.by_class[name][:, k]) for k, label in enumerate(classes)]
+        rows += [(label, name, values[0, k], resamples.by_class[name][:, k]) for k, label in enumerate(classes)]
     lines = [(label, name, n, value, *_interval(name, float(value), samples)) for label, name, value, samples in rows]
     table = pd.DataFrame(lines, columns=["class", "metric", "n", "value", "low", "high"])
     return table.assign(wilson_low=np.nan, wilson_high=np.nan)
 
 
-def _label(table: pd.DataFrame, one: PredictionSet, other: PredictionSet | None = None) -> pd.DataFrame:
+def _label(table: pd.DataFrame, prediction_set: PredictionSet, reference: PredictionSet | None = None) -> pd.DataFrame:
     """Add the key columns: those of a set, or of the difference of two, where `reference` names what differs."""
     return table.assign(
-        model=one.model,
-        reference="" if other is None or other.model == one.model else other.model,
-        subset=one.subset,
-        reference_subset="" if other is None or other.subset == one.subset else other.subset,
-        attribute=one.attribute,
-        attribute_value=one.attribute_value,
+        model=prediction_set.model,
+        reference="" if reference is None or reference.model == prediction_set.model else reference.model,
+        subset=prediction_set.subset,
+        reference_subset="" if reference is None or reference.subset == prediction_set.subset else reference.subset,
+        attribute=prediction_set.attribute,
+        attribute_value=prediction_set.attribute_value,
     )
 
 
-def _interval(metric: str, value: float, resampled: Floats) -> tuple[float, float]:
+def _interval(metric: str, value: float, resamples: Floats) -> tuple[float, float]:
     """Return the 95 % interval of a metric from its (R,) resamples; NaN where the metric is not defined.
 
     Percentile bootstrap. Resampling biases calibration errors upwards: theirs is the basic (reverse-percentile)
     bootstrap, limited to 0 and more, and widened to hold the value.
     """
-    defined: Floats = resampled[np.isfinite(resampled)]
+    defined: Floats = resamples[np.isfinite(resamples)]
     if not len(defined) or not np.isfinite(value):
         return np.nan, np.nan
     low, high = map(float, np.quantile(defined, (0.025, 0.975)))

@@ -32,7 +32,7 @@ def classification_metrics(
         truth: (N,) class numbers.
         probabilities: (N, K); the predicted class is the first of the most probable ones.
         weights: (R, N), of each weighting at least one above 0.
-        operating_point: of two classes, the minimum probability of the first at which it is predicted.
+        operating_point: decision threshold on the probability of the first class (binary tasks only).
     """
     num_classes = probabilities.shape[1]
     overall, by_class = metrics_from_confusion(confusion_matrices(truth, probabilities.argmax(1), weights, num_classes))
@@ -132,7 +132,7 @@ def ranking_metrics(scores: Floats, positive: Masks, weights: Floats) -> dict[st
 
 
 def proper_scores(truth: Ints, probabilities: Floats, weights: Floats) -> dict[str, Floats]:
-    """Compute log loss and Brier score, the latter of two classes for the first alone, as scikit-learn does."""
+    """Compute log loss and Brier score, the latter for only the first of two classes, as scikit-learn does."""
     num_classes = probabilities.shape[1]
     brier = ((probabilities - np.eye(num_classes)[truth]) ** 2).sum(1) / (2 if num_classes == 2 else 1)
     p_true = probabilities[np.arange(len(truth)), truth].clip(np.finfo(np.float64).eps, 1)

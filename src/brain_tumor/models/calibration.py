@@ -24,8 +24,8 @@ class Calibration(Block):
 
     Attributes:
         temperature: logits are divided by it before they become probabilities (Guo et al. 2017).
-        thresholds: by target coverage, the minimum probability of a class in the prediction set.
-        operating_point: of two classes, the minimum probability of the first at which it is predicted.
+        thresholds: minimum probability of a class in the prediction set, by target coverage.
+        operating_point: decision threshold on the probability of the first class (binary tasks only).
     """
 
     temperature: float = 1.0

@@ -26,7 +26,7 @@ class ModelConfig(Block):
     """`model.json`: everything needed to use the weights in the same folder.
 
     Attributes:
-        classes: in the order of the probabilities.
+        classes: class names in the order of the probabilities.
         head: `softmax` has one logit per class; `sigmoid` has one logit, for the first of two classes.
         mean, std: of the backbone, by color channel, on values 0 to 1.
         pretrained: source of the pretrained weights.
@@ -34,7 +34,7 @@ class ModelConfig(Block):
         calibration: fitted on the validation rows.
         data: fingerprint of the training data.
         code: fingerprint of each room of the training code.
-        versions: of the libraries that compute.
+        versions: versions of the libraries that compute.
     """
 
     recipe: str
@@ -130,7 +130,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[Classifier, ModelCon
         The model in evaluation mode, on the device, and its configuration.
 
     Raises:
-        UserError: files are missing or damaged, or do not fit each other.
+        UserError: files are missing or corrupted, or do not fit each other.
     """
     try:
         config = ModelConfig.model_validate_json((folder / "model.json").read_bytes())

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from brain_tumor.core.tables import read_table
+from brain_tumor.core.tables import class_indices, read_table
 from brain_tumor.core.types import Gray
 from brain_tumor.models.clinical_features import Column, encode_columns
 
@@ -37,7 +37,7 @@ def read_split(enhanced: Path, split: Path, *parts: str) -> pd.DataFrame:
 
 def load_samples(images: Gray, rows: pd.DataFrame, classes: Sequence[str], metadata: Sequence[Column] = ()) -> Samples:
     """Load the tensors of some rows out of all images (N, H, W), which may be memory-mapped."""
-    targets = torch.tensor([classes.index(label) for label in rows["label"]], dtype=torch.int64)
+    targets = torch.from_numpy(class_indices(rows["label"], classes))
     return Samples(torch.from_numpy(images[rows["row"].to_numpy()]), targets, encode_columns(rows, metadata))
 
 

@@ -125,8 +125,8 @@ def plot_randomization(
     """Draw the similarity of maps to those of the model under cascading randomization, from the head downwards.
 
     Args:
-        correlations: by method and lowest randomized part: mean rank correlation and the ends of its interval, None
-            where it is not defined.
+        correlations: for each method and lowest randomized part: mean rank correlation and the ends of its interval,
+            None where it is not defined.
         max_correlation: above it, maps do not depend on the weights.
     """
     stages = list(next(iter(correlations.values())))

@@ -22,15 +22,15 @@ HEAT_COLORMAP = "inferno"
 
 
 def plot_pairs(
-    path: Path, rows: Sequence[Sequence[tuple[str, str, str]]], read: Callable[[str], bytes], title: str
+    path: Path, rows: Sequence[Sequence[tuple[str, str, str]]], read_file: Callable[[str], bytes], title: str
 ) -> None:
     """Show pairs of image files side by side, each kind of pair in a row of its own.
 
     Args:
         path: the PNG file to write.
-        rows: by row the paths of two images and a caption.
-        read: returns the bytes of a path.
-        title: above all rows.
+        rows: for each pair in a row, the paths of two images and a caption.
+        read_file: returns the bytes of a path.
+        title: heading above all rows.
     """
     if not rows:
         figure = Figure(figsize=(6, 1.2))
@@ -41,7 +41,7 @@ def plot_pairs(
     figure, cells = image_grid(len(rows) * columns, columns, 2.15 * CELL_INCHES, 1.45 * CELL_INCHES, title)
     for number, pairs in enumerate(rows):
         for axes, (first, second, caption) in zip(cells[number * columns :], pairs, strict=False):
-            images = [decode_gray(read(name)) for name in (first, second)]
+            images = [decode_gray(read_file(name)) for name in (first, second)]
             axes.imshow(_join_side_by_side(images, PAIR_PIXELS), cmap="gray", vmin=0, vmax=255)
             lines = f"{_shorten(first)}\n{_shorten(second)}\n{caption}"
             axes.set_title(lines, fontsize=8, linespacing=1.25, parse_math=False)

@@ -23,9 +23,9 @@ def plot_confusion_matrices(path: Path, counts: Mapping[str, Ints], classes: Seq
 
     Args:
         path: the PNG file.
-        counts: by subset, (K, K) images, true classes by rows.
+        counts: (K, K) numbers of images by subset; the rows are the true classes.
         classes: names of the K classes.
-        title: of the figure.
+        title: figure title.
     """
     size = len(classes)
     figure = Figure(figsize=(1.4 + len(counts) * (1.5 + 0.95 * size), 1.9 + 0.85 * size), layout="constrained")
@@ -41,7 +41,7 @@ def plot_confusion_matrices(path: Path, counts: Mapping[str, Ints], classes: Seq
         axes.set(xlabel="predicted", ylabel="true", title=f"{NAMES[subset]} (n = {table.sum():,})")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-    figure.colorbar(image, ax=list(panels), label="share of the true class", shrink=0.8)
+    figure.colorbar(image, ax=list(panels), label="fraction of the true class", shrink=0.8)
     figure.suptitle(title, parse_math=False)
     save_figure(figure, path)
 
@@ -53,7 +53,7 @@ def plot_roc(path: Path, curves: pd.DataFrame, areas: pd.DataFrame, title: str) 
         path: the PNG file.
         curves: subset, class ('' for the mean, which is not drawn), false_positive_rate, true_positive_rate.
         areas: subset, class, value, low, high of the areas under the curves.
-        title: of the figure.
+        title: figure title.
     """
     figure, panels = _panels(curves, title)
     for subset, axes in panels.items():
@@ -72,7 +72,7 @@ def plot_precision_recall(path: Path, curves: pd.DataFrame, areas: pd.DataFrame,
         path: the PNG file.
         curves: subset, class ('' for the mean, which is not drawn), recall, precision.
         areas: subset, class, value, low, high of the areas under the curves.
-        title: of the figure.
+        title: figure title.
     """
     figure, panels = _panels(curves, title)
     for subset, axes in panels.items():
@@ -91,8 +91,8 @@ def plot_reliability(
     Args:
         path: the PNG file.
         before, after: subset, n, confidence, accuracy, low, high of bins.
-        confidence: by subset, (N,) after temperature scaling.
-        title: of the figure.
+        confidence: (N,) confidence after temperature scaling, by subset.
+        title: figure title.
     """
     subsets = list(dict.fromkeys(after["subset"]))
     figure = Figure(figsize=(5.2 * len(subsets), 5.6), layout="constrained")
@@ -121,7 +121,7 @@ def plot_coverage(path: Path, curves: pd.DataFrame, title: str) -> None:
     Args:
         path: the PNG file.
         curves: subset, coverage, n, accuracy, low, high.
-        title: of the figure.
+        title: figure title.
     """
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
@@ -143,7 +143,7 @@ def plot_decision_curve(path: Path, curve: pd.DataFrame, positive: str, title: s
         path: the PNG file.
         curve: threshold, model, treat_all, treat_none.
         positive: name of the class that is treated.
-        title: of the figure.
+        title: figure title.
     """
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
@@ -163,7 +163,7 @@ def plot_robustness(path: Path, accuracy: pd.DataFrame, title: str) -> None:
     Args:
         path: the PNG file.
         accuracy: perturbation (the original images first), subset, n, value, low, high.
-        title: of the figure.
+        title: figure title.
     """
     names = list(dict.fromkeys(accuracy["perturbation"]))
     figure = Figure(figsize=(8.5, 1.3 + 0.36 * len(names)), layout="constrained")
@@ -193,7 +193,7 @@ def plot_errors(path: Path, errors: pd.DataFrame, images: Sequence[Gray], total:
         errors: row, label, predicted, confidence, leak of all errors, the most confident first.
         images: (S, S) of the first `MAX_ERRORS` of them.
         total: number of test images.
-        title: of the figure.
+        title: figure title.
     """
     columns = ["row", "label", "predicted", "confidence", "leak"]
     captions = [
@@ -219,7 +219,7 @@ def plot_metric_matrix(
         table: recipe, dataset, n, value, low, high.
         recipes, datasets: names in the order of rows and columns.
         generated: pairs that are marked: the model or the data set has generated images.
-        title: of the figure.
+        title: figure title.
     """
     figure = Figure(figsize=(3 + 1.9 * len(datasets), 1.8 + 1.0 * len(recipes)), layout="constrained")
     axes = figure.subplots()

@@ -29,7 +29,7 @@ def plot_accuracy_by_leak(
 
     Args:
         path: the PNG file to write.
-        by_leak: by LEAK_TYPES and CLEAN, where there are such images: accuracy, low and high end of its 95 %
+        by_leak: for LEAK_TYPES and CLEAN, where there are such images: accuracy, low and high end of its 95 %
             interval, and n.
         title: above the chart.
     """
@@ -69,7 +69,8 @@ def plot_overlap_matrix(path: Path, shared: Mapping[str, Mapping[str, Any]]) -> 
 
     Args:
         path: the PNG file to write.
-        shared: by data set `images`, the total, and `duplicate`, by other data set the number with a duplicate there.
+        shared: for each data set `images`, the total, and `duplicate`, the number with a duplicate in each
+            other data set.
     """
     names = list(shared)
     fractions = np.array([[shared[a]["duplicate"].get(b, np.nan) / shared[a]["images"] for b in names] for a in names])

@@ -34,7 +34,7 @@ def choose_link_examples(
     Args:
         table: the audit's images, with columns path, label, split and pixels.
         links: the audit's links, `correlation` as numbers.
-        max_examples: of each kind.
+        max_examples: maximum number of examples of each kind.
     """
     images = table.set_index("path")
     labels, splits = (
@@ -55,7 +55,7 @@ def choose_link_examples(
 
 
 def _spread(links: pd.DataFrame, max_examples: int) -> pd.DataFrame:
-    """Choose links at even steps; those between test and training alone, if there are enough."""
+    """Choose links at even steps; only those between test and training, if there are enough."""
     across = links[links["across"]]
     links = across if len(across) >= max_examples else links
     return links.iloc[np.unique(np.linspace(0, len(links) - 1, min(max_examples, len(links))).round().astype(int))]

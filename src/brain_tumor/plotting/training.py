@@ -16,7 +16,7 @@ def plot_learning_curves(path: Path | BytesIO, curves: pd.DataFrame, selected: i
         path: the PNG file.
         curves: epoch, and loss and accuracy of train and validation.
         selected: the epoch that a line marks.
-        title: of the figure.
+        title: figure title.
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):

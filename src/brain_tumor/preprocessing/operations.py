@@ -76,7 +76,7 @@ class PreprocessParams(Block):
     """`recipes.<name>.preprocess`: operations on all images and their masks.
 
     Attributes:
-        operations: in the order of their application; the last one, and only that one, is `resize`.
+        operations: operations in the order of their application; the last one, and only that one, is `resize`.
     """
 
     operations: tuple[Operation, ...]

@@ -1,4 +1,4 @@
-"""Downloading pretrained weights from the Hugging Face hub at one commit; every error message says what to do."""
+"""Downloading pretrained weights from the Hugging Face hub at one commit; every error message gives the next step."""
 
 import logging
 import os
@@ -28,13 +28,13 @@ def fetch_weights(repo: str, revision: str, filename: str, folder: Path) -> Path
         repo: `owner/name` of the model repository.
         revision: the commit, 40 hex digits; a branch or a tag could move.
         filename: path of the file in the repository, such as `model.safetensors`.
-        folder: of the copy; created if it does not exist.
+        folder: folder of the copy; created if it does not exist.
 
     Returns:
         Path of the copy.
 
     Raises:
-        UserError: not a commit, no access, no such file, or no network; the message says what to do.
+        UserError: not a commit, no access, no such file, or no network; the message gives the next step.
     """
     if not re.fullmatch("[0-9a-f]{40}", revision):
         raise UserError(

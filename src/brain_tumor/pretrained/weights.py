@@ -52,7 +52,7 @@ class FileWeights(Block):
 
     Attributes:
         path: relative to this repository or to a folder of DATA_ARCHIVES.
-        sha256: of the file, hexadecimal.
+        sha256: SHA-256 of the file, hexadecimal.
     """
 
     kind: Literal["file"]

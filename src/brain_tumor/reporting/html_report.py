@@ -86,7 +86,7 @@ templates = Environment(
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything that the report and the model card of a recipe are made from.
+    """Content of the report and of the model card of a recipe.
 
     Attributes:
         recipe: its name.
@@ -125,13 +125,13 @@ class ReportData:
         """The attribution methods with their checks and verdicts, the best first."""
         return verdict.rank_methods(self.estimates, self.params["explain"]["methods"])
 
-    def maps_with(self, metric: str) -> list[str]:
+    def list_maps(self, metric: str) -> list[str]:
         """Return the maps, baseline maps included, that have a metric."""
         names = dict.fromkeys(key.map for key in self.estimates)
         return [name for name in names if EstimateKey(name, metric) in self.estimates]
 
     def template_context(self) -> dict[str, Any]:
-        """Return the variables that the templates of report and model card share."""
+        """Return the variables of both templates, report and model card."""
         return {
             **{name: getattr(self, name) for name in ("recipe", "params", "info", "config", "results", "ranking")},
             **{name: self.metrics[name] for name in ("audit", "split", "train")},
@@ -161,8 +161,8 @@ def render_report(data: ReportData) -> str:
         methods=data.params["explain"]["methods"],
         estimates=data.estimates,
         class_estimates={label: verdict.read_estimates(data.explanations, label) for label in classes},
-        localized_maps=data.maps_with("pointing"),
-        perturbed_maps=data.maps_with("road"),
+        localized_maps=data.list_maps("pointing"),
+        perturbed_maps=data.list_maps("road"),
         pictures={name: base64.b64encode(content).decode() for name, content in data.pictures.items()},
         sheets=data.sheets,
         commit=data.commit,
@@ -186,7 +186,7 @@ def headline_text(results: Results) -> str:
     published, clean = (results.get("accuracy", subset) for subset in (PUBLISHED, CLEAN))
     if published is None:
         return "There are no test images."
-    duplicates, transformed, same_group = results.leaked().values()
+    duplicates, transformed, same_group = results.count_leaks().values()
     parts = []
     if duplicates + transformed:
         detail = f" ({transformed:,} of them mirrored or rotated)" if transformed else ""

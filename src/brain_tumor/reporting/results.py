@@ -14,7 +14,7 @@ LEAK = "leak"  # in the column `attribute`: subsets by type of leakage
 
 
 class Key(NamedTuple):
-    """What a row of metrics.csv is about, in the order of `KEY_COLUMNS`."""
+    """Subject of a row of metrics.csv, in the order of `KEY_COLUMNS`."""
 
     model: str
     reference: str
@@ -86,11 +86,11 @@ class Results:
         accuracy = self.get("accuracy", subset, attribute=attribute, value=value)
         return accuracy.n if accuracy else 0
 
-    def leaked(self) -> dict[str, int]:
+    def count_leaks(self) -> dict[str, int]:
         """Return the number of leaking test rows by type of leakage."""
         return {leak: self.n(attribute=LEAK, value=leak) for leak in LEAK_TYPES}
 
-    def by_leak(self) -> dict[str, Estimate]:
+    def accuracy_by_leak(self) -> dict[str, Estimate]:
         """Return the accuracy by type of leakage and on the clean rows (CLEAN); types without rows are left out."""
         accuracies = {leak: self.get("accuracy", attribute=LEAK, value=leak) for leak in LEAK_TYPES}
         accuracies[CLEAN] = self.get("accuracy", CLEAN)

@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.core.subsets import LEAK_TYPES
+from brain_tumor.core.tables import is_clean
 from brain_tumor.core.types import Gray, Masks
 from brain_tumor.splits.leakage import leak_type
 
@@ -31,7 +32,7 @@ class SplitParams(Block):
         test: fraction of each class for the test; only with `fraction`.
         folds: number of folds; only with `kfold`.
         fold: the test fold: the source's name of it with `folds`, a number from 0 with `kfold`.
-        seed: of the random assignment.
+        seed: seed of the random assignment.
     """
 
     strategy: Literal["published", "fraction", "folds", "kfold"]
@@ -61,8 +62,8 @@ def split_rows(rows: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     """Assign each row to a part.
 
     Args:
-        rows: with columns path, sha256, label, split ('train', 'test' or ''), duplicate_id, orientation and group, and
-            with strategy `folds` the column fold, in any order.
+        rows: table with columns path, sha256, label, split ('train', 'test' or ''), duplicate_id, orientation and
+            group, and with strategy `folds` the column fold, in any order.
         params: how to split.
 
     Returns:
@@ -130,7 +131,7 @@ def _stratified_group_sample(
 
     Args:
         labels, units: (N,) the class of each row, and the unit that it belongs to.
-        fraction: of the rows of each class, 0 to 1.
+        fraction: fraction of the rows of each class, 0 to 1.
         random: shuffles units of equal size.
     """
     table = pd.DataFrame({"label": labels, "unit": units})
@@ -177,8 +178,8 @@ def summarize_split(rows: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, A
     """Count what is in each part, the test rows by type of leakage, and the groups in two parts.
 
     Args:
-        rows: with columns part, leak, label, patient, duplicate_id and group.
-        classes: in the order in which they are counted.
+        rows: table with columns part, leak, label, patient, duplicate_id and group.
+        classes: classes in the order in which they are counted.
     """
     result: dict[str, Any] = {}
     for name in PARTS:
@@ -193,7 +194,7 @@ def summarize_split(rows: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, A
         }
     test = rows[rows["part"] == "test"]
     result["leaked"] = {leak: int((test["leak"] == leak).sum()) for leak in LEAK_TYPES}
-    result["clean"] = int((test["leak"] == "").sum())
+    result["clean"] = int(is_clean(test).sum())
     # Zero between training and validation unless the split is by image; a published test set is as published.
     parts = rows.groupby("group")["part"].agg(set)
     pairs = [(one, other) for k, one in enumerate(PARTS) for other in PARTS[k + 1 :]]
@@ -204,7 +205,7 @@ def summarize_split(rows: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, A
 
 
 def training_statistics(images: Gray, labels: Sequence[str], classes: tuple[str, ...]) -> dict[str, Any]:
-    """Compute the statistics of the training rows alone.
+    """Compute the statistics of the training rows only.
 
     Args:
         images: (N, H, W) uint8, the training images; may be memory-mapped.

@@ -16,7 +16,7 @@ class ExternalParams(Block):
     Attributes:
         recipes: whose models are evaluated.
         datasets: that they are evaluated on.
-        superclasses: by class, the coarser class that it is a kind of, as a glioma is a tumor.
+        superclasses: coarser class of a class, as tumor of glioma.
         rounds, seed: of the bootstrap.
     """
 
@@ -32,8 +32,8 @@ class LabelMapping(NamedTuple):
 
     Attributes:
         classes: the K common classes.
-        labels: of the data set's rows; missing where the model has no corresponding class.
-        indices: of each class of the model, the index of its common class.
+        labels: labels of the data set's rows; missing where the model has no corresponding class.
+        indices: index of the common class of each class of the model.
     """
 
     classes: tuple[str, ...]
@@ -54,9 +54,9 @@ def map_labels(
     """Find common classes: the model's own if every label is one of them, else the superclasses of both.
 
     Args:
-        classes: of the model.
-        labels: of the data set's rows.
-        superclasses: by class, its superclass.
+        classes: classes of the model.
+        labels: labels of the data set's rows.
+        superclasses: superclass by class.
 
     Returns:
         None if fewer than two common classes occur.

@@ -23,7 +23,7 @@ class CrossvalParams(Block):
         repeats: numbers of the repeats; each has its own random assignment of images to folds.
         folds: numbers of the folds, 0 to k - 1.
         validation: fraction of the images outside the test fold that is used for validation.
-        seed: of the assignment to folds.
+        seed: seed of the assignment to folds.
     """
 
     recipes: tuple[Study, ...]
@@ -39,7 +39,7 @@ class PermutedParams(Block):
     Attributes:
         recipes: the recipes that are trained again on permuted labels.
         images: maximum number of test images whose maps are compared.
-        seed: of the permutation.
+        seed: seed of the permutation.
     """
 
     recipes: tuple[Study, ...]

@@ -7,10 +7,10 @@ import pandas as pd
 
 from brain_tumor.attribution.constants import MAX_RANDOMIZATION_CORRELATION
 from brain_tumor.attribution.explained_model import ExplainedModel
-from brain_tumor.attribution.measure import class_numbers
 from brain_tumor.attribution.methods import Method
 from brain_tumor.attribution.randomization import rank_correlation, ssim
 from brain_tumor.attribution.tables import tabulate_means
+from brain_tumor.core.tables import class_indices
 from brain_tumor.core.types import Gray, Ints
 from brain_tumor.metrics.classification import wilson_interval
 
@@ -20,7 +20,7 @@ def permute_labels(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     return rows.assign(label=np.random.default_rng(seed).permutation(rows["label"].to_numpy(object)))
 
 
-def measure_memorization(explained: ExplainedModel, images: Gray, rows: pd.DataFrame) -> dict[str, float | bool]:
+def measure_memorization(explained_model: ExplainedModel, images: Gray, rows: pd.DataFrame) -> dict[str, float | bool]:
     """Measure how far a model fits the permuted labels of its training rows.
 
     Args:
@@ -31,8 +31,8 @@ def measure_memorization(explained: ExplainedModel, images: Gray, rows: pd.DataF
         interval of the accuracy is above it. Otherwise both models are still close to their common initial weights,
         and similar maps are not evidence against a method.
     """
-    targets = class_numbers(rows, explained.config.classes)
-    accuracy = float((explained.predict_proba(images).argmax(1) == targets).mean())
+    targets = class_indices(rows["label"], explained_model.config.classes)
+    accuracy = float((explained_model.predict_proba(images).argmax(1) == targets).mean())
     majority = float(np.bincount(targets).max() / len(targets))
     low, _ = wilson_interval(round(accuracy * len(targets)), len(targets))
     return {"accuracy_on_permuted_labels": accuracy, "majority": majority, "learned": low > majority}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from brain_tumor.core.outputs import remove
+from brain_tumor.core.tables import probability_columns
 from brain_tumor.core.types import Gray
 from brain_tumor.models import runtime
 from brain_tumor.models.predict import predict_probabilities
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def assign_fold(rows: pd.DataFrame, params: CrossvalParams, repeat: int, fold: int) -> "pd.Series[str]":
     """Assign all rows of a recipe to the parts of a fold; groups stay whole."""
-    # Nothing can leak where groups stay whole, so duplicates need no attention.
+    # Groups stay whole, so duplicates cannot leak between the parts.
     table = rows.assign(duplicate_id=rows["group"], orientation="")
     options = {"folds": len(params.folds), "fold": fold, "validation": params.validation, "seed": params.seed + repeat}
     return split_rows(table, SplitParams.model_validate({"strategy": "kfold", **options}))["part"]
@@ -49,8 +50,7 @@ def retrain(
     model = result.model.to(device)
     probabilities = predict_probabilities(model, result.config, images[test["row"].to_numpy()], device, test).calibrated
     table = test[["row", "path", "label", "group", "leak"]].assign(num_train=len(training))
-    for k, label in enumerate(recipe.classes):
-        table[f"p_{label}"] = probabilities[:, k].round(6)
+    table[probability_columns(recipe.classes)] = probabilities.round(6)
     predicted = [recipe.classes[k] for k in probabilities.argmax(1)]
     log.info("%s: %d test images, accuracy %.4f", recipe.name, len(test), (test["label"] == predicted).mean())
     remove(scratch)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.core.tables import read_table
+from brain_tumor.core.tables import class_indices, probability_columns, read_table
 from brain_tumor.core.types import Floats, Ints, Masks
 from brain_tumor.metrics.classification import classification_metrics
 
@@ -20,8 +20,8 @@ def read_predictions(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFra
     """Read the tables of predictions in a folder, which must hold no others.
 
     Args:
-        folder: of CSV tables.
-        names: of the tables, without .csv.
+        folder: folder of CSV tables.
+        names: names of the tables, without .csv.
 
     Returns:
         By name: row, path, label, group, leak, num_train, and p_<class> of each class.
@@ -36,8 +36,7 @@ def read_predictions(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFra
 
 def prediction_arrays(table: pd.DataFrame, classes: Sequence[str]) -> tuple[Ints, Floats]:
     """Return class numbers (N,) and probabilities (N, K) of a table of predictions."""
-    truth = np.array([classes.index(label) for label in table["label"]], np.int64)
-    return truth, table[[f"p_{label}" for label in classes]].to_numpy(float)
+    return class_indices(table["label"], classes), table[probability_columns(classes)].to_numpy(float)
 
 
 def class_names(table: pd.DataFrame) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def detection_rates(detections: pd.DataFrame, attribute: str, values: Sequence[s
     Args:
         detections: rows of `detect_duplicates`.
         attribute: a column of them.
-        values: of the attribute, in the order of the result.
+        values: values of the attribute, in the order of the result.
 
     Returns:
         Columns attribute, attribute_value, synthetic (number of duplicates), recall and precision; precision is 1

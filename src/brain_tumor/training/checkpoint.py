@@ -92,7 +92,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint["history"] = [EpochLog(*row) for row in checkpoint["history"]]
-    except Exception as error:  # a damaged file may fail in any way
+    except Exception as error:  # a corrupted file may fail in any way
         log.warning("%s cannot be read (%s): training starts from scratch", path, error)
         return None
     return checkpoint

@@ -50,7 +50,7 @@ def fit(
         The result; None in all processes but the first of several that train together.
 
     Raises:
-        UserError: as `train` does.
+        UserError: see `train`.
     """
     params, backbone = recipe.train, json.loads((recipe.weights / "backbone.json").read_text())
     # Not whether the file exists: declared weights that are missing must be an error, never random weights.

@@ -14,7 +14,7 @@ class EpochMeter:
     Attributes:
         sums: (2,) loss and number of correct predictions of this process.
         normalizer: divisor of the loss of all processes.
-        num_images: of all processes.
+        num_images: number of images of all processes.
     """
 
     def __init__(self, fabric: Fabric) -> None:

@@ -14,11 +14,11 @@ from brain_tumor.core.types import Box
 
 
 class SampledMix(NamedTuple):
-    """How the images of one batch are mixed.
+    """Random choices for mixing the images of one batch.
 
     Attributes:
         partners: (N,) position in the batch of the image that each image is mixed with.
-        weight: of an image in its own label, 0 to 1; its partner has the rest.
+        weight: weight of each image in its label, 0 to 1; its partner has the rest.
         box: pixels that are taken from the partner (CutMix); None: all pixels are blended by `weight` (mixup).
     """
 
@@ -39,7 +39,7 @@ class Mixup(Block):
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is mixed."""
+        """Return whether images are mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
     def sample(self, shape: torch.Size, generator: Generator) -> SampledMix | None:

@@ -46,7 +46,7 @@ class Schedule(Block):
 
         Args:
             epoch: epochs done, 0 to `epochs`; a fraction within an epoch.
-            epochs: of the whole run.
+            epochs: number of epochs of the whole run.
             val_losses: validation losses of the epochs so far.
         """
         if epoch < self.warmup:
@@ -62,11 +62,13 @@ class Schedule(Block):
 
     def _num_plateaus(self, losses: Sequence[float]) -> int:
         """Count how often the loss stayed above its minimum for `every` epochs in a row."""
-        minimum, waited, count = math.inf, 0, 0
+        minimum, epochs_without_improvement, count = math.inf, 0, 0
         for loss in losses:
-            minimum, waited = (loss, 0) if loss < minimum else (minimum, waited + 1)
-            if waited == self.every:
-                count, waited = count + 1, 0
+            minimum, epochs_without_improvement = (
+                (loss, 0) if loss < minimum else (minimum, epochs_without_improvement + 1)
+            )
+            if epochs_without_improvement == self.every:
+                count, epochs_without_improvement = count + 1, 0
         return count
 
 

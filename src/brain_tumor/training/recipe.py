@@ -24,7 +24,7 @@ class TrainParams(Block):
             without augmentation, the features of the frozen backbone are computed once.
         head: `softmax`, or `sigmoid` with one logit for two classes.
         epochs: maximum number of epochs.
-        batch_size: of all processes together.
+        batch_size: batch size of all processes together.
         optimizer: optimizer and peak learning rate.
         schedule: learning rate over the epochs.
         loss: loss of the training images.
@@ -36,7 +36,7 @@ class TrainParams(Block):
         mix: mixup and CutMix of training images.
         metadata: clinical columns that the model takes as input besides the image.
         compile: run the network through torch.compile.
-        seed: of the initial weights and of all random numbers of training.
+        seed: seed of the initial weights and of all random numbers of training.
     """
 
     trainable: Trainable
@@ -57,7 +57,7 @@ class TrainParams(Block):
 
 
 class TrainingConfig(NamedTuple):
-    """What training needs of a recipe.
+    """Inputs of the training of a recipe.
 
     Attributes:
         generated_data: whether the data set is synthetic.

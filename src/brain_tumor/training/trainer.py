@@ -127,7 +127,7 @@ class Trainer:
         """Accumulate the gradient of a batch over its micro-batches, and update the weights.
 
         Args:
-            step: of the epoch, from 0.
+            step: index of the step in the epoch, from 0.
             batch: (N,) training rows of all processes.
         """
         params, fabric = self.params, self.fabric
@@ -140,10 +140,10 @@ class Trainer:
         mix = params.mix.sample(shape, generator)
         normalizer = params.loss.normalizer(self.cpu_targets[batch], params.head, self.cpu_class_weights)
         local_indices = torch.arange(len(batch))[fabric.global_rank :: fabric.world_size]
-        parts = local_indices.split(self.micro_batch_size)
-        for number, indices in enumerate(parts):
+        micro_batches = local_indices.split(self.micro_batch_size)
+        for index, indices in enumerate(micro_batches):
             micro = self.load_micro_batch(batch, indices, augmentations, mix)
-            with fabric.no_backward_sync(self.fabric_net, enabled=number + 1 < len(parts)):
+            with fabric.no_backward_sync(self.fabric_net, enabled=index + 1 < len(micro_batches)):
                 logits = self.fabric_net(micro.x, micro.metadata)
                 loss_sum = params.loss.loss_sum(logits, micro.targets, params.head, self.class_weights)
                 # Processes average their gradients; the average must be the gradient of the batch's mean loss.

@@ -18,7 +18,7 @@ def validate(
 ) -> tuple[float, float]:
     """Compute the mean loss and the accuracy, in evaluation mode and without augmentation.
 
-    Each process computes a share of the samples; all return the same numbers.
+    Each process processes a fraction of the samples; all return the same numbers.
     """
     net.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)  # loss, correct predictions

@@ -1,1 +1,1 @@
-"""Readers of images from archives, folders, tables, clinical volumes and annotation files."""
+"""Readers of images from archives, folders, tables, DICOM and NIfTI files and annotation files."""

@@ -20,7 +20,7 @@ class FolderFiles:
     """The files below a folder, without hidden ones, with linked ones; it can be sent to another process.
 
     Attributes:
-        path: of the folder.
+        path: path of the folder.
     """
 
     def __init__(self, path: Path) -> None:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Volumes(Block):
-    """Which slices of a NIfTI volume become images.
+    """Selection of the slices of a NIfTI volume that become images.
 
     They are evenly spaced over the range in which the tumor's mask or, without a mask, what is brighter than the
     volume's mean covers at least half its maximum area in a slice.
@@ -33,11 +33,11 @@ class Volumes(Block):
     count: int = Field(5, ge=1)
 
 
-def expand_clinical(images: Iterable[RawImage], volumes: Volumes) -> Iterator[RawImage]:
+def expand_medical_formats(images: Iterable[RawImage], volumes: Volumes) -> Iterator[RawImage]:
     """Yield images, with DICOM files and NIfTI volumes among them converted to PNG slices, and all masks to PNG.
 
-    A clinical file that cannot be read is yielded unchanged and without its mask, and a warning is logged; the audit
-    lists it as unreadable.
+    A DICOM or NIfTI file that cannot be read is yielded unchanged and without its mask, and a warning is logged; the
+    audit lists it as unreadable.
 
     Raises:
         UserError: a mask that cannot be read, or whose size or number of frames is not that of its image.

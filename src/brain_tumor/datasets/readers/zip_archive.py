@@ -81,7 +81,7 @@ class Files(Protocol):
     """An archive or a folder whose files are read by name.
 
     Attributes:
-        path: of the archive or folder.
+        path: path of the archive or folder.
     """
 
     path: Path
@@ -97,7 +97,7 @@ class ZipFiles:
     """The members of a zip archive; nothing is extracted to disk.
 
     Args:
-        path: of the archive.
+        path: path of the archive.
         max_member_bytes: decompressed size that a member may have.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.volumes import expand_clinical
+from brain_tumor.datasets.readers.volumes import expand_medical_formats
 from brain_tumor.datasets.readers.zip_archive import ZipFiles
 from brain_tumor.datasets.user_files import UserFiles
 from brain_tumor.local_files import find_local_file
@@ -40,4 +40,4 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
         )
     log.info("reading %s from DATA_ARCHIVES", path)
     with ZipFiles(path) as files:
-        yield from expand_clinical(source.read(files), source.volumes)
+        yield from expand_medical_formats(source.read(files), source.volumes)

@@ -11,7 +11,7 @@ from typing import Literal
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.folder import FolderFiles
-from brain_tumor.datasets.readers.volumes import expand_clinical
+from brain_tumor.datasets.readers.volumes import expand_medical_formats
 from brain_tumor.datasets.user_files import UserFiles
 from brain_tumor.local_files import find_local_file
 
@@ -42,4 +42,4 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
             "named in the environment, as in DATA_ARCHIVES=/folder/of/folders dvc repro"
         )
     log.info("reading the folder %s", path)
-    yield from expand_clinical(source.read(FolderFiles(path)), source.volumes)
+    yield from expand_medical_formats(source.read(FolderFiles(path)), source.volumes)

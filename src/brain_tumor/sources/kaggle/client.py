@@ -1,4 +1,4 @@
-"""Downloading data set archives with Kaggle's own client; every error message says what to do."""
+"""Downloading data set archives with Kaggle's own client; every error message gives the next step."""
 
 import io
 import logging
@@ -65,7 +65,7 @@ def fetch(handle: str, version: int, folder: Path) -> Path:
         Path of the archive.
 
     Raises:
-        UserError: no access, no such version, no network, or not a zip archive; the message says what to do.
+        UserError: no access, no such version, no network, or not a zip archive; the message gives the next step.
     """
     if not HANDLE.fullmatch(handle) or version < 1:
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from brain_tumor.core.types import Floats, Gray, Masks
-from brain_tumor.sources.phantom.head import FAR, SKIN, TISSUES, compute_distance
+from brain_tumor.sources.phantom.head import MAX_DISTANCE_MM, SKIN, TISSUES, compute_distance
 from brain_tumor.sources.phantom.volumes import Volume, norm, sample_noise, smooth_union
 
 BRAIN_ORIGIN = np.array([-98.0, -134.0, -72.0])
@@ -19,8 +19,8 @@ SELLA = np.array([0.0, 5.0, -33.0])
 """Center of the pituitary gland, in mm in MNI space."""
 
 CORNERS = np.array([-100.0, -136.0, -152.0]), np.array([100.0, 122.0, 104.0])
-SPACING = 2.0
-SCALP_AND_SKULL = 14.0
+GRID_SPACING_MM = 2.0
+SCALP_AND_SKULL_MM = 14.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Anatomy:
 def load_anatomy() -> Anatomy:
     """Load the template that nilearn contains and build the head around it; cached, about two seconds."""
     t1, white = _load_template("t1"), _load_template("wm")
-    axes = [np.arange(low, high, SPACING) for low, high in zip(*CORNERS, strict=True)]
+    axes = [np.arange(low, high, GRID_SPACING_MM) for low, high in zip(*CORNERS, strict=True)]
     tissue = _resample_to_grid(t1, axes) > 0
     hull = ndi.binary_closing(tissue, ndi.generate_binary_structure(3, 1), iterations=6)
     brain = _signed_distance(ndi.binary_fill_holes(hull))
-    skin = smooth_union(brain - SCALP_AND_SKULL, compute_distance(SKIN, axes), FAR)
+    skin = smooth_union(brain - SCALP_AND_SKULL_MM, compute_distance(SKIN, axes), MAX_DISTANCE_MM)
     deep, surface, base = _find_sites(axes, tissue, brain, _resample_to_grid(white, axes))
     return Anatomy(
         t1=Volume(_sharpen(t1), BRAIN_ORIGIN, 1.0, "constant"),
@@ -100,24 +100,24 @@ def _resample_to_grid(template: Gray, axes: list[Floats]) -> Gray:
 def _signed_distance(mask: Masks) -> Floats:
     """Compute the signed distance to the edge of a mask on the grid, smoothed to hide the steps between voxels."""
     outside, inside = ndi.distance_transform_edt(~mask), ndi.distance_transform_edt(mask)
-    return ndi.gaussian_filter(SPACING * (np.asarray(outside) - np.asarray(inside)), 1.2)
+    return ndi.gaussian_filter(GRID_SPACING_MM * (np.asarray(outside) - np.asarray(inside)), 1.2)
 
 
 def _make_volume(distance: Floats) -> Volume:
-    return Volume(distance.astype(np.float32), CORNERS[0], SPACING)
+    return Volume(distance.astype(np.float32), CORNERS[0], GRID_SPACING_MM)
 
 
 def _crop_to_near(distance: Floats) -> Volume:
-    """Crop a distance field to where distances are below FAR, so that fewer voxels are interpolated."""
-    window = ndi.find_objects((distance < FAR).astype(np.uint8))[0]
-    origin = CORNERS[0] + SPACING * np.array([part.start for part in window])
-    return Volume(distance[window].astype(np.float32), origin, SPACING, "constant", FAR)
+    """Crop a distance field to where distances are below MAX_DISTANCE_MM, so that fewer voxels are interpolated."""
+    window = ndi.find_objects((distance < MAX_DISTANCE_MM).astype(np.uint8))[0]
+    origin = CORNERS[0] + GRID_SPACING_MM * np.array([part.start for part in window])
+    return Volume(distance[window].astype(np.float32), origin, GRID_SPACING_MM, "constant", MAX_DISTANCE_MM)
 
 
 def _find_sites(axes: list[Floats], tissue: Masks, brain: Floats, white: Gray) -> tuple[Floats, Floats, Floats]:
     """Find the points where tumors may start: deep white matter, convexity and falx, skull base; (3, n) each, in mm."""
     x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
-    depth = SPACING * np.asarray(ndi.distance_transform_edt(tissue))
+    depth = GRID_SPACING_MM * np.asarray(ndi.distance_transform_edt(tissue))
     rim = (depth > 0) & (depth < 2.5) & (np.abs(brain) < 4)
     falx = (depth > 6) & (np.abs(x) < 3) & (z > 30) & (np.abs(y + 10) < 60)
     convexity = (rim & (np.abs(x) > 12) & (z > -15)) | falx

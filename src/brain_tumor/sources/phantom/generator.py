@@ -15,7 +15,7 @@ def generate(patients: int, slices: int, seed: int) -> Iterator[PhantomSlice]:
     Args:
         patients: number of patients; a multiple of four gives classes of the same size.
         slices: number of slices per patient.
-        seed: of all random numbers.
+        seed: seed of all random numbers.
     """
     tasks = [(number, label, slices, seed) for number, label in enumerate(assign_labels(patients, seed), start=1)]
     for patient in ordered_map(_generate, tasks, "generate", unit="patient"):

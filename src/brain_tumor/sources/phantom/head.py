@@ -11,7 +11,7 @@ import numpy as np
 
 from brain_tumor.core.types import Floats
 
-FAR = 8.0
+MAX_DISTANCE_MM = 8.0
 """Distances are computed up to this many mm from a shape; nothing is rendered farther outside."""
 
 Point = tuple[float, float, float]
@@ -194,12 +194,15 @@ def compute_distance(shapes: Sequence[Shape], axes: Sequence[Floats]) -> Floats:
         axes: the x, y and z positions of the grid in mm, (X,), (Y,) and (Z,).
 
     Returns:
-        (X, Y, Z) in mm, negative inside, at most FAR.
+        (X, Y, Z) in mm, negative inside, at most MAX_DISTANCE_MM.
     """
-    distance = np.full([len(axis) for axis in axes], FAR)
+    distance = np.full([len(axis) for axis in axes], MAX_DISTANCE_MM)
     for shape in add_mirror_images(shapes):
         low, high = shape.bounds()
-        window = tuple(slice(*np.searchsorted(axis, (low[i] - FAR, high[i] + FAR))) for i, axis in enumerate(axes))
+        window = tuple(
+            slice(*np.searchsorted(axis, (low[i] - MAX_DISTANCE_MM, high[i] + MAX_DISTANCE_MM)))
+            for i, axis in enumerate(axes)
+        )
         points = np.stack(np.meshgrid(*(axis[cut] for axis, cut in zip(axes, window, strict=True)), indexing="ij"))
         distance[window] = np.minimum(distance[window], shape.distance(points))
     return distance

@@ -12,7 +12,7 @@ from brain_tumor.sources.phantom.lesions import LESIONS, Lesion
 from brain_tumor.sources.phantom.tissue import Contrast, Tissue, render_healthy
 from brain_tumor.sources.phantom.volumes import Volume, blend, broadcast_vector, sample_noise
 
-STRIDE = 4
+STRIDE_PIXELS = 4
 """Deformations are smooth: they are computed at every fourth pixel and interpolated."""
 
 
@@ -66,13 +66,15 @@ class Patient:
         """Render image and tumor at the points of a slice.
 
         Args:
-            points: (3, H, W) in mm in the patient's space; H and W are multiples of STRIDE.
+            points: (3, H, W) in mm in the patient's space; H and W are multiples of STRIDE_PIXELS.
 
         Returns:
             (H, W) brightness, 0 to about 1.2, and (H, W) fraction of tumor, 0 to 1.
         """
         _, height, width = points.shape
-        blocks = points.reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4))
+        blocks = points.reshape(3, height // STRIDE_PIXELS, STRIDE_PIXELS, width // STRIDE_PIXELS, STRIDE_PIXELS).mean(
+            (2, 4)
+        )
         bends, folds = _interpolate_shifts(self.bends, blocks), _interpolate_shifts(self.folds, blocks)
         inside = _upsample(load_anatomy().skin.interpolate(_apply_transform(self.transform, blocks) + bends)) < 2
         positions = (_apply_transform(self.transform, points) + _upsample(bends))[:, inside]
@@ -108,7 +110,7 @@ def _upsample(blocks: Floats) -> Floats:
     """Interpolate values at the centers of blocks of pixels to the pixels: (..., h, w) -> (..., 4h, 4w)."""
     for axis in (-2, -1):
         size = blocks.shape[axis]
-        position = (np.arange(size * STRIDE) + 0.5) / STRIDE - 0.5
+        position = (np.arange(size * STRIDE_PIXELS) + 0.5) / STRIDE_PIXELS - 0.5
         low = np.clip(position.astype(int), 0, size - 2)
         weight = (position - low)[:, None] if axis == -2 else position - low
         blocks = blend(blocks.take(low, axis), blocks.take(low + 1, axis), weight)

@@ -9,7 +9,7 @@ from brain_tumor.core.types import Floats, Gray
 from brain_tumor.sources.phantom.patient import Patient, make_generator
 from brain_tumor.sources.phantom.volumes import smoothstep
 
-SIZE = 256
+IMAGE_PIXELS = 256
 PLANES = ("sagittal", "coronal", "axial")
 """Named by the axis that they are perpendicular to: x, y, z."""
 
@@ -72,11 +72,11 @@ def _pixel_positions(axis: int, position: float, rng: np.random.Generator) -> Fl
     """Return the positions (3, 256, 256) of the pixels in mm: head or front up, slightly rotated and shifted."""
     right, up = [other for other in range(3) if other != axis]
     pixel, angle = rng.uniform(0.84, 1.0), np.deg2rad(rng.normal(0, 4))
-    steps = (np.arange(SIZE) - (SIZE - 1) / 2) * pixel
+    steps = (np.arange(IMAGE_PIXELS) - (IMAGE_PIXELS - 1) / 2) * pixel
     across, down = steps[None, :] + rng.normal(0, 4), steps[:, None] + rng.normal(0, 4)
     across, down = across * np.cos(angle) - down * np.sin(angle), across * np.sin(angle) + down * np.cos(angle)
     faces_left = rng.random() < 0.7 and axis == 0
-    points = np.empty((3, SIZE, SIZE))
+    points = np.empty((3, IMAGE_PIXELS, IMAGE_PIXELS))
     points[axis] = position
     points[right] = MIDDLE[right] + (-across if faces_left else across)
     points[up] = MIDDLE[up] - down
@@ -86,7 +86,7 @@ def _pixel_positions(axis: int, position: float, rng: np.random.Generator) -> Fl
 def _simulate_acquisition(image: Floats, rng: np.random.Generator) -> Gray:
     """Apply the effects of a scanner to the true brightness (256, 256): blur, bias field, ghost, noise, window."""
     image = ndi.gaussian_filter(image, rng.uniform(0.35, 0.9))
-    across = np.linspace(-1, 1, SIZE)
+    across = np.linspace(-1, 1, IMAGE_PIXELS)
     x, y = across[None, :], across[:, None]
     bias = rng.normal(0, 0.1, 5)
     image = image * np.exp(
@@ -96,7 +96,7 @@ def _simulate_acquisition(image: Floats, rng: np.random.Generator) -> Gray:
     if rng.random() < 0.12:
         image = image + strength * np.roll(image, shift, int(rng.integers(2)))
     # The image is the magnitude of a complex signal, so its noise is Rician.
-    real, imaginary = rng.uniform(0.008, 0.032) * rng.standard_normal((2, SIZE, SIZE))
+    real, imaginary = rng.uniform(0.008, 0.032) * rng.standard_normal((2, IMAGE_PIXELS, IMAGE_PIXELS))
     image = np.hypot(image + real, imaginary)
     image = np.clip(image / rng.uniform(0.88, 1.2), 0, 1) ** rng.uniform(0.85, 1.2)
     return np.rint(image * 255).astype(np.uint8)

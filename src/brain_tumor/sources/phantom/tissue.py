@@ -9,7 +9,7 @@ from brain_tumor.core.types import Floats, Masks
 from brain_tumor.sources.phantom.anatomy import load_anatomy
 from brain_tumor.sources.phantom.volumes import Volume, blend, smoothstep
 
-EDGE = 0.7
+EDGE_HALF_WIDTH_MM = 0.7
 """Half the width in mm of the transition from one tissue to the next."""
 
 
@@ -118,7 +118,7 @@ def render_healthy(tissue: Tissue, contrast: Contrast, texture: Volume) -> Float
 
 def _compute_coverage(distance: Floats) -> Floats:
     """Compute the fraction (n,) of each point inside a shape from the signed distance to the shape."""
-    return 1 - smoothstep(distance, -EDGE, EDGE)
+    return 1 - smoothstep(distance, -EDGE_HALF_WIDTH_MM, EDGE_HALF_WIDTH_MM)
 
 
 def _render_surroundings(tissue: Tissue, contrast: Contrast, texture: Volume) -> Floats:

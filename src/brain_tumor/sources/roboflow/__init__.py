@@ -158,7 +158,7 @@ def _request_download_url(source: Source, key: str, title: str) -> str:
 
 def _wait_for_export(url: str, headers: dict[str, str], title: str) -> str:
     """Request the export until it is ready; the first request starts it. Returns its download URL."""
-    waited = 0.0
+    elapsed_seconds = 0.0
     bar_format = "{l_bar}{bar}| {elapsed}"
     with tqdm(
         total=100, desc=f"{title}: export", bar_format=bar_format, delay=POLL_SECONDS / 2, dynamic_ncols=True
@@ -172,12 +172,12 @@ def _wait_for_export(url: str, headers: dict[str, str], title: str) -> str:
                 return link
             if not isinstance(progress, int | float):
                 raise UserError(f"{title}: the service sent an invalid response (neither a link nor progress)")
-            if waited >= MAX_EXPORT_SECONDS:
+            if elapsed_seconds >= MAX_EXPORT_SECONDS:
                 limit = f"{MAX_EXPORT_SECONDS / 60:g} minutes"
                 raise UserError(f"{title}: the export was not ready within {limit}; run again later")
-            if waited == 0:
+            if elapsed_seconds == 0:
                 log.info("%s: waiting up to %g minutes for Roboflow's export", title, MAX_EXPORT_SECONDS / 60)
             if 0 <= progress <= 1:
                 bar.update(100 * progress - bar.n)
             time.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
+            elapsed_seconds += POLL_SECONDS

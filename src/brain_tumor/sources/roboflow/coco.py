@@ -66,7 +66,7 @@ class FolderAnnotations(NamedTuple):
 
     Attributes:
         categories: names of all categories.
-        boxes: of each image, by its file name.
+        boxes: boxes of each image, by its file name.
     """
 
     categories: set[str]
@@ -79,7 +79,7 @@ def read_export(
     """Yield the images of an export that have a label, sorted by path; nothing is extracted to disk.
 
     Args:
-        path: of the zip archive.
+        path: path of the zip archive.
         splits: published split of each folder ('' for none); other folders are ignored.
         labels: label of each category; boxes of other categories are ignored.
         background: label of images without boxes; '' ignores them.
@@ -136,7 +136,7 @@ def parse_annotations(content: bytes, source: str) -> FolderAnnotations:
     """Parse the JSON file of a folder.
 
     Args:
-        content: of the file.
+        content: content of the file.
         source: name of the file in messages.
 
     Raises:
