@@ -9,15 +9,14 @@ from brain_tumor.core.cli import PARAMS, run_cli
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.core.params import read_params
 from brain_tumor.studies.comparison import COLUMNS, compare_runs, have_same_images
-from brain_tumor.studies.statistics import holm_adjust, read_predictions
+from brain_tumor.studies.statistics import holm_adjust, read_fold_predictions
 
 
 def main() -> None:
     """Write the difference of accuracies of each pair of recipes, its interval, and the p of paired tests."""
     recipes = [recipe["name"] for recipe in read_params(PARAMS, "crossval.recipes", list[dict[str, str]])]
     repeats, folds = (read_params(PARAMS, f"crossval.{key}", tuple[int, ...]) for key in ("repeats", "folds"))
-    names = [f"{repeat}-{fold}" for repeat in repeats for fold in folds]
-    runs = {recipe: read_predictions(Path(f"data/crossval/{recipe}"), names) for recipe in recipes}
+    runs = {recipe: read_fold_predictions(Path(f"data/crossval/{recipe}"), repeats, folds) for recipe in recipes}
     pairs = [
         (first, second)
         for first, second in itertools.combinations(recipes, 2)

@@ -8,7 +8,7 @@ import pandas as pd
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
-from brain_tumor.studies.statistics import aggregate_folds, metrics_of_predictions, read_predictions
+from brain_tumor.studies.statistics import aggregate_folds, metrics_of_predictions, read_fold_predictions
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +19,9 @@ def main(name: str) -> None:
     dataset = read_params(PARAMS, f"recipes.{name}.dataset", str)
     generated = read_params(PARAMS, f"datasets.{dataset}.info.generated", bool)
     repeats, folds = (read_params(PARAMS, f"crossval.{key}", tuple[int, ...]) for key in ("repeats", "folds"))
-    names = [f"{repeat}-{fold}" for repeat in repeats for fold in folds]
     lines = []
-    for run_name, table in read_predictions(Path(f"data/crossval/{name}"), names).items():
-        repeat, fold = map(int, run_name.split("-"))
+    tables = read_fold_predictions(Path(f"data/crossval/{name}"), repeats, folds)
+    for (repeat, fold), table in tables.items():
         line = {"repeat": repeat, "fold": fold, "n": len(table), "num_train": int(table["num_train"][0])}
         lines.append(line | metrics_of_predictions(table, classes))
     runs = pd.DataFrame(lines)

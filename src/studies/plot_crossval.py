@@ -9,7 +9,7 @@ from brain_tumor.core.outputs import atomic_outputs
 from brain_tumor.core.params import read_params
 from brain_tumor.metrics.classification import count_confusion
 from brain_tumor.plotting.evaluation import plot_confusion_matrices
-from brain_tumor.studies.statistics import prediction_arrays, read_predictions
+from brain_tumor.studies.statistics import prediction_arrays, read_fold_predictions
 
 
 def main(name: str) -> None:
@@ -18,9 +18,8 @@ def main(name: str) -> None:
     dataset = read_params(PARAMS, f"recipes.{name}.dataset", str)
     generated = read_params(PARAMS, f"datasets.{dataset}.info.generated", bool)
     repeats, folds = (read_params(PARAMS, f"crossval.{key}", tuple[int, ...]) for key in ("repeats", "folds"))
-    names = [f"{repeat}-{fold}" for repeat in repeats for fold in folds]
     counts = np.zeros((len(classes),) * 2, np.int64)
-    for table in read_predictions(Path(f"data/crossval/{name}"), names).values():
+    for table in read_fold_predictions(Path(f"data/crossval/{name}"), repeats, folds).values():
         truth, probabilities = prediction_arrays(table, classes)
         counts += count_confusion(truth, probabilities.argmax(1), len(classes))
     title = f"{name}{' (generated images)' if generated else ''}: all test folds of {len(repeats)} repeats together"

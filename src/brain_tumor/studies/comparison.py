@@ -13,7 +13,7 @@ from brain_tumor.studies.statistics import (
 )
 
 COLUMNS = ("folds", "difference", "low", "high", "p_corrected_t", "n_mcnemar", "p_mcnemar")
-Runs = dict[str, pd.DataFrame]  # predictions for the test rows of each fold
+Runs = dict[tuple[int, int], pd.DataFrame]  # predictions for the test rows, by repeat and fold
 
 
 def compare_runs(first: Runs, second: Runs, repeat: int) -> dict[str, float]:
@@ -23,21 +23,21 @@ def compare_runs(first: Runs, second: Runs, repeat: int) -> dict[str, float]:
     independent evidence.
 
     Args:
-        first, second: predictions by fold.
+        first, second: predictions by repeat and fold.
         repeat: number of the repeat for McNemar's test.
 
     Returns:
         The values of `COLUMNS`; the difference is first minus second.
     """
     differences, ratios, independent = [], [], []
-    for name, table in first.items():
-        other = second[name].assign(correct=is_correct(second[name]))[["path", "correct"]]
+    for key, table in first.items():
+        other = second[key].assign(correct=is_correct(second[key]))[["path", "correct"]]
         pair = table.assign(correct=is_correct(table)).merge(
             other, on="path", validate="1:1", suffixes=("_first", "_second")
         )
         differences.append(pair["correct_first"].mean() - pair["correct_second"].mean())
         ratios.append(len(pair) / int(table["num_train"].iloc[0]))
-        if name.startswith(f"{repeat}-"):
+        if key[0] == repeat:
             independent.append(pair.sort_values("path").drop_duplicates("group"))
     values, ratio = np.array(differences), float(np.mean(ratios))
     low, high = corrected_interval(values, ratio)
@@ -55,7 +55,7 @@ def compare_runs(first: Runs, second: Runs, repeat: int) -> dict[str, float]:
 
 def have_same_images(first: Runs, second: Runs) -> bool:
     """Return whether two recipes were tested on the same images in each fold."""
-    return all(set(first[name]["path"]) == set(second[name]["path"]) for name in first)
+    return all(set(first[key]["path"]) == set(second[key]["path"]) for key in first)
 
 
 def is_correct(table: pd.DataFrame) -> Masks:

@@ -34,6 +34,15 @@ def read_predictions(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFra
     return {name: read_table(folder / f"{name}.csv", text=("path", "label", "group", "leak")) for name in names}
 
 
+def read_fold_predictions(
+    folder: Path, repeats: Sequence[int], folds: Sequence[int]
+) -> dict[tuple[int, int], pd.DataFrame]:
+    """Read the predictions of a cross-validation, by repeat and fold; errors as in `read_predictions`."""
+    keys = [(repeat, fold) for repeat in repeats for fold in folds]
+    tables = read_predictions(folder, [f"{repeat}-{fold}" for repeat, fold in keys])
+    return dict(zip(keys, tables.values(), strict=True))
+
+
 def prediction_arrays(table: pd.DataFrame, classes: Sequence[str]) -> tuple[Ints, Floats]:
     """Return class numbers (N,) and probabilities (N, K) of a table of predictions."""
     return class_indices(table["label"], classes), table[probability_columns(classes)].to_numpy(float)
