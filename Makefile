@@ -6,11 +6,11 @@ MAX_IMAGES ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro repaired test lint app stale bench fuzz kill readme lock repository
+.PHONY: repro repaired test lint app check-bytes stale bench fuzz kill readme lock repository
 
 # The quickstart, or one recipe: `make repro RECIPE=edge`.
 repro: repository .venv/installed repaired
-	dvc repro $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
+	@python tools/reproduce.py $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
 	@echo
 	@echo "Open $(CURDIR)/reports/$(if $(RECIPE),$(RECIPE)/report.html,index.html)"
 
@@ -36,6 +36,10 @@ lint: .venv/installed
 app: .venv/installed
 	brain-tumor app
 
+# Check in half a minute that this machine computes the bytes of the committed results. Needs no data.
+check-bytes: .venv/installed
+	python tools/check_bytes.py
+
 # Check that code, parameters and lock files agree. Needs no data.
 stale: .venv/installed
 	python tools/check_stale.py
@@ -45,6 +49,7 @@ bench: .venv/installed
 	python benchmarks/bench_audit.py $(ARCHIVE) --max-images $(MAX_IMAGES)
 	python benchmarks/bench_raw.py $(ARCHIVE)
 	python benchmarks/bench_train.py
+	python benchmarks/bench_numerics.py
 	python benchmarks/bench_evaluate.py
 	python benchmarks/bench_explain.py
 	python benchmarks/bench_export.py

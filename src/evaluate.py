@@ -17,7 +17,6 @@ from brain_tumor.evaluation.evaluate import EvaluateParams
 from brain_tumor.evaluation.predictions import TestPredictions, find_label_issues
 from brain_tumor.evaluation.probabilities import compared_subsets, save_probabilities
 from brain_tumor.evaluation.robustness import perturb
-from brain_tumor.models import runtime
 from brain_tumor.models.classifier import load_model
 from brain_tumor.models.predict import Probabilities, predict_probabilities
 from brain_tumor.models.samples import read_split
@@ -29,8 +28,7 @@ def main(name: str) -> None:
     """Write metrics for all test rows (`published`) and for those without a related training image (`clean`)."""
     params = read_params(PARAMS, f"recipes.{name}.evaluate", EvaluateParams)
     dataset = read_params(PARAMS, f"recipes.{name}.dataset", str)
-    device = runtime.setup_device()
-    model, config = load_model(Path("models") / name, device)
+    model, config, device = load_model(Path("models") / name)
     folder, split, classes = Path(f"data/enhanced/{name}"), Path(f"data/split/{name}.csv"), config.classes
     images: Gray = np.load(folder / "images.npy", mmap_mode="r")
 

@@ -19,7 +19,6 @@ from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import class_indices, read_table
 from brain_tumor.core.types import Maps
-from brain_tumor.models import runtime
 from brain_tumor.models.classifier import load_model
 from brain_tumor.models.samples import read_split
 
@@ -27,8 +26,7 @@ from brain_tumor.models.samples import read_split
 def main(name: str) -> None:
     """Write the metrics of a recipe's heat maps, and data/explanations/<recipe>, from which they are drawn."""
     params = read_params(PARAMS, f"recipes.{name}.explain", ExplainParams)
-    device = runtime.setup_device()
-    model, config = load_model(Path("models") / name, device)
+    model, config, device = load_model(Path("models") / name)
     folder = Path(f"data/enhanced/{name}")
     rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "test")
     train, test = (rows[rows["part"] == part].reset_index(drop=True) for part in ("train", "test"))
@@ -53,7 +51,7 @@ def main(name: str) -> None:
             save_arrays(explanations / f"{file}.npz", {method: normalize_maps(each) for method, each in maps.items()})
         save_arrays(explanations / "mean_maps.npz", measurements.mean_maps)
         np.save(explanations / "outside_head.npy", measurements.outside_head)
-        write_json(explanations / "charts.json", chart_data(measurements, params, config.generated_data), digits=12)
+        write_json(explanations / "charts.json", chart_data(measurements, params, config.generated_data), digits=6)
 
 
 def explain_cases(cache: MapCache, cases: pd.DataFrame) -> tuple[dict[str, Maps], dict[str, Maps]]:

@@ -15,7 +15,6 @@ from brain_tumor.export import onnx_export, out_of_distribution
 from brain_tumor.export.onnx_model import OnnxModel
 from brain_tumor.export.quality_check import compare_exported, predict_exported
 from brain_tumor.metrics.bootstrap import BootstrapParams
-from brain_tumor.models import runtime
 from brain_tumor.models.classifier import load_model
 from brain_tumor.models.predict import predict_probabilities
 from brain_tumor.models.samples import read_split
@@ -39,8 +38,7 @@ class ExportParams(BootstrapParams):
 def main(name: str) -> None:
     """Write the ONNX files of a recipe, and their agreement with the model on validation images."""
     params = read_params(PARAMS, f"recipes.{name}.export", ExportParams)
-    device = runtime.setup_device()
-    model, config = load_model(Path("models") / name, device)
+    model, config, device = load_model(Path("models") / name)
     folder = Path(f"data/enhanced/{name}")
     rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "validation")
     images = np.load(folder / "images.npy", mmap_mode="r")

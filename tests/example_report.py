@@ -14,8 +14,8 @@ MAP_METRICS = ("pointing", "relevance_inside", "iou_best", "iou_half", "area")
 
 def explanation(name: str, metric: str, value: float, **changes: str) -> dict[str, str]:
     """Make a row of explain.csv."""
-    row = {"map": name, "baseline": "", "stage": "", "class": "", "metric": metric, "n": "9", "value": str(value)}
-    return row | {"low": "0.1", "high": "0.9"} | changes
+    row = dict.fromkeys(("baseline", "stage", "region", "class"), "") | {"map": name, "metric": metric, "n": "9"}
+    return row | {"value": str(value), "low": "0.1", "high": "0.9"} | changes
 
 
 def make_data(**changes: Any) -> ReportData:

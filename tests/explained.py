@@ -90,9 +90,11 @@ def make_lesions(count: int, seed: int) -> tuple[Gray, Ints, Masks]:
     return images.clip(0, 255).astype(np.uint8), classes, masks
 
 
-def get_value(table: pd.DataFrame, map_name: str, metric: str, baseline: str = "", stage: str = "") -> float:
+def get_value(
+    table: pd.DataFrame, map_name: str, metric: str, baseline: str = "", stage: str = "", region: str = ""
+) -> float:
     """Look up a metric over all classes in a table as `tabulate_means` makes it."""
-    columns = {"map": map_name, "metric": metric, "baseline": baseline, "stage": stage, "class": ""}
+    columns = {"map": map_name, "metric": metric, "baseline": baseline, "stage": stage, "region": region, "class": ""}
     matches = table[(table[list(columns)] == list(columns.values())).all(axis=1)]
     (value,) = matches["value"]
     return float(value)

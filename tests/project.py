@@ -140,7 +140,7 @@ def one_recipe(root: Path, files: dict[str, bytes]) -> Project:
         {"op": "clahe", "clip": 1.0, "tiles": 2},
         {"op": "resize", "size": 32, "mode": "pad"},
     ]
-    recipe["train"] |= {"epochs": 1, "batch_size": 8}
+    recipe["train"] |= {"epochs": 1, "batch_size": 8, "numerics": "native"}  # one thread, as the suite sets it
     recipe["evaluate"] = {"rounds": 100, "seed": 0, "robustness": [{"kind": "left-right"}], "extra_splits": ["train"]}
     recipe["explain"] |= {"num_images_checks": 2, "rounds": 100}
     params["recipes"] = {"one": recipe}

@@ -16,7 +16,6 @@ from brain_tumor.core.tables import probability_columns, read_table
 from brain_tumor.core.types import Gray
 from brain_tumor.datasets.raw_archive import ArchiveReader, RawArchive
 from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
-from brain_tumor.models import runtime
 from brain_tumor.models.classifier import load_model
 from brain_tumor.models.predict import predict_probabilities
 from brain_tumor.parallel import ordered_map
@@ -33,8 +32,7 @@ def main() -> None:
     parser.add_argument("dataset", help="the data set of params.yaml that it is evaluated on")
     args = parser.parse_args()
     params = read_params(PARAMS, "external", ExternalParams)
-    device = runtime.setup_device()
-    model, config = load_model(Path("models") / args.name, device)
+    model, config, device = load_model(Path("models") / args.name)
     table = pd.DataFrame(columns=["path", "group", "label"])
     rows = read_external_rows(args.dataset, config.dataset) if config.dataset != args.dataset else table
     mapping = map_labels(config.classes, rows["label"], params.superclasses) if len(rows) else None

@@ -14,7 +14,6 @@ from brain_tumor.core.cli import PARAMS, SCRATCH, run_stage
 from brain_tumor.core.outputs import atomic_outputs, remove, write_json
 from brain_tumor.core.params import read_params
 from brain_tumor.core.types import Gray
-from brain_tumor.models import runtime
 from brain_tumor.models.classifier import load_model
 from brain_tumor.models.samples import read_split
 from brain_tumor.studies.params import PermutedParams
@@ -37,8 +36,7 @@ def main(name: str) -> None:
     fit_result = train_on_permuted_labels(name, images, train, scratch)
     if fit_result is None:  # of several processes, the first one writes the results
         return
-    device = runtime.setup_device()
-    model, config = load_model(Path("models") / name, device)
+    model, config, device = load_model(Path("models") / name)
     original = ExplainedModel(model, config, explain_params, device)
     permuted = original._replace(model=fit_result.model.to(device).eval())
     sample = sample_rows(test, params.images, params.seed)

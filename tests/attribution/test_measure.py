@@ -137,9 +137,10 @@ def test_accuracy_with_masked_regions_lesion_model(explained: ExplainedModel, le
     images, _, masks, rows = lesions
     table = measure.accuracy_with_masked_regions(explained, images, masks, rows)
     assert get_value(table, "", "accuracy") > 0.9
-    assert get_value(table, "", "accuracy_without_head") < 0.8
-    change = get_value(table, "", "accuracy_head_alone") - get_value(table, "", "accuracy")
-    assert get_value(table, "", "change_of_accuracy_head_alone") == pytest.approx(change)
+    assert get_value(table, "", "accuracy", region="outside_head") < 0.8
+    for region in ("head", "outside_head"):
+        change = get_value(table, "", "accuracy", region=region) - get_value(table, "", "accuracy")
+        assert get_value(table, "", "accuracy_change", region=region) == pytest.approx(change)
 
 
 def test_relevance_by_region_constant_map_equals_the_area(explained: ExplainedModel, lesions: Lesions) -> None:
@@ -149,9 +150,9 @@ def test_relevance_by_region_constant_map_equals_the_area(explained: ExplainedMo
     constant = {"constant": np.ones(images.shape, np.float32)}
     table = measure.relevance_by_region(constant, images, heads, rows, explained.params)
     for region in ("outside_head", "borders", "corners"):
-        relevance, area = (get_value(table, "constant", metric) for metric in (region, f"area_{region}"))
+        relevance, area = (get_value(table, "constant", metric, region=region) for metric in ("relevance", "area"))
         assert relevance == pytest.approx(area)
-        assert get_value(table, "constant", f"excess_{region}") == pytest.approx(0, abs=1e-9)
+        assert get_value(table, "constant", "excess_relevance", region=region) == pytest.approx(0, abs=1e-9)
 
 
 def test_average_maps_scales_each_map_to_a_mean_of_1() -> None:
@@ -172,7 +173,7 @@ def test_measure_explanations_runs_all_measurements(explained: ExplainedModel, l
     cache = make_cache(explained, images, "grad-cam", "integrated-gradients")
     result = measure.measure_explanations(cache, rows, rows.assign(leak=""), masks.astype(np.uint8) * 255)
     metrics = set(result.table.loc[result.table["map"] == "integrated-gradients", "metric"])
-    assert {"convergence_delta", "pointing", "outside_head", "road", "infidelity", "randomization_ssim"} <= metrics
+    assert {"convergence_delta", "pointing", "excess_relevance", "road", "infidelity", "randomization_ssim"} <= metrics
     assert get_value(result.table, "", "accuracy") > 0.9, "of all test rows"
     assert sum(result.class_counts.values()) == 8
     assert result.num_images_checks == 2

@@ -7,22 +7,21 @@ from brain_tumor.attribution.constants import BLURRED_NOISE, CENTER, MEAN_MASK, 
 from brain_tumor.attribution.verdict import EstimateKey, check_method, method_verdict, rank_methods, summary_sentence
 from brain_tumor.metrics.bootstrap import Estimate
 
-Intervals = dict[tuple[str, str], tuple[float, float]]  # by metric and baseline
+Intervals = dict[tuple[str, ...], tuple[float, float]]  # by metric, baseline and, where there is one, region
 
 
 def make_estimates(intervals: Intervals, n: int = 40, method: str = "m") -> dict[EstimateKey, Estimate]:
     return {
-        EstimateKey(method, metric, baseline): Estimate((low + high) / 2, low, high, n)
-        for (metric, baseline), (low, high) in intervals.items()
+        EstimateKey(method, *key): Estimate((low + high) / 2, low, high, n) for key, (low, high) in intervals.items()
     }
 
 
-FAITHFUL = {
+FAITHFUL: Intervals = {
     (metric, baseline): (0.1, 0.2)
     for metric in ("deletion", "insertion", "road")
     for baseline in (RANDOM_ORDER, BLURRED_NOISE, CENTER)
 }
-LOCALIZING = {
+LOCALIZING: Intervals = {
     (metric, baseline): (0.1, 0.2)
     for metric in ("relevance_inside", "pointing")
     for baseline in (MEAN_MASK, "intensity")
@@ -34,7 +33,7 @@ GOOD: Intervals = {
     ("mirrored", ""): (0.8, 0.9),
     ("shifted", ""): (0.8, 0.9),
     ("noisy", ""): (0.8, 0.9),
-    ("excess_outside_head", ""): (-0.2, -0.1),
+    ("excess_relevance", "", "outside_head"): (-0.2, -0.1),
 }
 
 
@@ -61,7 +60,7 @@ def test_method_verdict_all_checks_passed_is_trustworthy() -> None:
     ],
 )
 def test_method_verdict_failed_method_check_is_not_trustworthy(
-    key: tuple[str, str], interval: tuple[float, float], number: int
+    key: tuple[str, ...], interval: tuple[float, float], number: int
 ) -> None:
     verdicts, text = run_checks({key: interval})
     assert verdicts[number] == "no"
@@ -70,12 +69,13 @@ def test_method_verdict_failed_method_check_is_not_trustworthy(
 
 
 def test_method_verdict_faithful_map_off_the_tumor() -> None:
-    changes: Intervals
-    for changes in ({("pointing", MEAN_MASK): (-0.2, -0.1)}, {("excess_outside_head", ""): (0.1, 0.3)}):
+    on_background: Intervals = {("excess_relevance", "", "outside_head"): (0.1, 0.3)}
+    off_the_tumor: Intervals = {("pointing", MEAN_MASK): (-0.2, -0.1)}
+    for changes in (off_the_tumor, on_background):
         verdicts, text = run_checks(changes)
         assert verdicts.count("no") == 1
         assert text == "faithful map; model attends elsewhere"
-    assert summarize(GOOD | {("excess_outside_head", ""): (0.1, 0.3)}).endswith("Failed: relevance lies on the head.")
+    assert summarize(GOOD | on_background).endswith("Failed: relevance lies on the head.")
 
 
 def test_check_method_not_better_than_one_baseline_is_unclear() -> None:
@@ -117,12 +117,14 @@ def test_rank_methods_fewest_failed_checks_first() -> None:
 
 
 def test_read_estimates_selects_class_and_final_stage() -> None:
-    row = {"map": "m", "baseline": "", "stage": "", "class": "", "metric": "road", "n": "3", "value": "0.5"}
-    row |= {"low": "0.4", "high": "0.6"}
+    row = dict.fromkeys(("baseline", "stage", "region", "class"), "") | {"map": "m", "metric": "road", "n": "3"}
+    row |= {"value": "0.5", "low": "0.4", "high": "0.6"}
     changes = [{}, {"baseline": "center", "value": "0.3"}, {"class": "glioma", "value": "9"}, {"stage": "head"}]
+    changes.append({"region": "corners", "value": "0.1"})
     rows = [row | change for change in changes]
     assert verdict.read_estimates(rows) == {
-        ("m", "road", ""): Estimate(0.5, 0.4, 0.6, 3),
-        ("m", "road", "center"): Estimate(0.3, 0.4, 0.6, 3),
+        EstimateKey("m", "road"): Estimate(0.5, 0.4, 0.6, 3),
+        EstimateKey("m", "road", "center"): Estimate(0.3, 0.4, 0.6, 3),
+        EstimateKey("m", "road", region="corners"): Estimate(0.1, 0.4, 0.6, 3),
     }
-    assert verdict.read_estimates(rows, "glioma") == {("m", "road", ""): Estimate(9, 0.4, 0.6, 3)}
+    assert verdict.read_estimates(rows, "glioma") == {EstimateKey("m", "road"): Estimate(9, 0.4, 0.6, 3)}

@@ -43,7 +43,15 @@ def test_run_cli_full_disk_without_a_file_names_the_working_folder() -> None:
         run_cli(lambda: raise_error(OSError(errno.ENOSPC, "No space left on device")))
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("a bug")])
+def test_run_cli_full_gpu_says_what_to_do() -> None:
+    class OutOfMemoryError(RuntimeError):
+        """As torch's."""
+
+    with pytest.raises(SystemExit, match=r"^error: the GPU is out of memory \(tried 2 GiB\): stop other .* DEVICE=cpu"):
+        run_cli(lambda: raise_error(OutOfMemoryError("tried 2 GiB")))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("a bug"), RuntimeError("x")])
 def test_run_cli_other_error_is_not_caught(error: Exception) -> None:
     with pytest.raises(type(error)):
         run_cli(lambda: raise_error(error))

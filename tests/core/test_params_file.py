@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
 from ruamel.yaml import YAML
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -33,6 +34,11 @@ def test_params_file_every_key_is_explained_where_it_first_appears() -> None:
             explained.setdefault(key, []).append(number)
     names = {f"{name}.*" for name in NAMED}
     assert explained == {key: [number] for key, number in first.items() if key not in names}
+
+
+def test_params_file_dvc_reads_the_same_values() -> None:
+    """DVC takes ruamel's C parser where it is installed, the library the one in Python."""
+    assert load_yaml(PARAMS) == YAML(typ="safe", pure=True).load(PARAMS)
 
 
 @pytest.mark.parametrize(

@@ -18,21 +18,21 @@ from nets import CPU, make_config, make_model, make_samples
 def test_load_model_restores_model_and_rejects_misfits(tmp_path: Path) -> None:
     model = make_model().to(memory_format=torch.channels_last).eval()
     save_model(tmp_path, model, make_config())
-    loaded, config = load_model(tmp_path, CPU)
+    loaded, config, _ = load_model(tmp_path)
     assert config == make_config()
     images = make_samples(4).images
     assert torch.equal(predict_logits(model, images, CPU), predict_logits(loaded, images, CPU))
     save_model(tmp_path, model, make_config(classes=2))
     with pytest.raises(UserError, match="does not fit"):
-        load_model(tmp_path, CPU)
+        load_model(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="does not fit"):
-        load_model(tmp_path, CPU)
+        load_model(tmp_path)
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(UserError, match="not a valid model configuration"):
-        load_model(tmp_path, CPU)
+        load_model(tmp_path)
     with pytest.raises(UserError, match="missing"):
-        load_model(tmp_path / "nowhere", CPU)
+        load_model(tmp_path / "nowhere")
 
 
 def test_classifier_missing_weights_are_an_error(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.models import runtime
@@ -20,16 +19,13 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script], env=env, cwd=SRC, capture_output=True, text=True)
 
 
-@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"), reason="the CPU has no AVX2")
-def test_setup_device_cpu_level_limits_the_instructions() -> None:
-    process = run("runtime.setup_device()", CPU_LEVEL="avx2", THREADS="1")
-    assert "computing on the CPU, 1 threads, AVX2" in process.stderr
+def test_setup_device_native_uses_the_threads_of_the_environment() -> None:
+    assert "computing on the CPU, 3 threads" in run("runtime.setup_device()", THREADS="3").stderr
 
 
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"CPU_LEVEL": "sse9"}, "CPU_LEVEL=sse9: it may be avx2"),
         ({"DEVICE": "abacus"}, "DEVICE=abacus: it may be cpu or cuda"),
         ({"THREADS": "many"}, "THREADS=many: it must be a whole number"),
     ],

@@ -127,9 +127,10 @@ def test_explain_measures_and_draws_all_maps(project: Project) -> None:
     metrics = pd.read_csv(project.root / "metrics/one/explain.csv", keep_default_na=False)
     absolute = metrics[metrics["baseline"] == ""]
     names = {key: set(part["metric"]) for key, part in absolute.groupby("map")}
-    expected = {"road", "infidelity", "max_sensitivity", "randomization_correlation", "mirrored", "outside_head"}
+    expected = {"road", "infidelity", "max_sensitivity", "randomization_correlation", "mirrored", "relevance"}
     assert expected <= names["grad-cam++"]
-    assert names[""] >= {"accuracy", "accuracy_head_alone"}
+    assert names[""] == {"accuracy", "accuracy_change"}
+    assert set(metrics.loc[metrics["map"] == "", "region"]) == {"", "head", "outside_head"}
     assert names["random order"] == {"deletion", "insertion", "road"}
     differences = metrics[(metrics["map"] == "grad-cam++") & (metrics["metric"] == "deletion")]
     assert {"", "center"} <= set(differences["baseline"])

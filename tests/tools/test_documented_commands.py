@@ -19,6 +19,7 @@ BY_APP = "runs until it is stopped; tests/app/test_server.py starts the server"
 NOT_RUN = {
     "make test": BY_CI,
     "make lint": BY_CI,
+    "make check-bytes": BY_CI,
     "python3 -m venv .venv && . .venv/bin/activate": "`make`, which .ci/run runs, does the same",
     "python -m pytest tests/splits": "the test suite runs these tests",
     "dvc exp run -P -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,

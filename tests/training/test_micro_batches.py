@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.training import trainer
+from brain_tumor.training import device_memory
 from brain_tumor.training.trainer import MicroBatch, Trainer, train
 from nets import FABRIC, make_model, make_params, make_samples
 
@@ -94,7 +94,7 @@ def test_train_out_of_memory_error_names_micro_batch_size(
 def test_is_out_of_memory_error_of_torch_on_the_cpu_is_one() -> None:
     with pytest.raises(RuntimeError) as info:
         torch.empty(10**15)
-    assert trainer.is_out_of_memory(info.value)
+    assert device_memory.is_out_of_memory(info.value)
 
 
 class SubclassError(RuntimeError):

@@ -108,7 +108,7 @@ def test_train_informative_metadata_raise_accuracy(tmp_path: Path) -> None:
     assert accuracy[("age",)] >= 0.9
     assert accuracy[()] < 0.8
     save_model(tmp_path, model, config)
-    loaded, _ = load_model(tmp_path, CPU)
+    loaded = load_model(tmp_path).model
     logits = predict_logits(model, images[:4], CPU, samples.metadata[:4])
     assert torch.equal(predict_logits(loaded, images[:4], CPU, samples.metadata[:4]), logits)
     assert not torch.equal(predict_logits(loaded, images[:4], CPU), logits)

@@ -150,30 +150,33 @@ def localization_table(
 def relevance_by_region(
     maps: Mapping[str, Maps], images: Gray, heads: Masks, rows: pd.DataFrame, params: ExplainParams
 ) -> pd.DataFrame:
-    """Tabulate the fraction of relevance in non-diagnostic regions, next to the fraction of the area."""
+    """Tabulate the fraction of relevance in non-diagnostic regions, that of the area, and the difference."""
     regions = shortcuts.non_diagnostic_regions(images, heads)
     tables = []
     for name, values in maps.items():
-        metrics: dict[str, Floats] = {}
         for region, mask in regions.items():
             relevance, area = shortcuts.relevance_fraction(values, mask)
-            metrics |= {region: relevance, f"area_{region}": area, f"excess_{region}": relevance - area}
-        tables.append(tabulate_means(name, metrics, rows, params))
+            metrics = {"relevance": relevance, "area": area, "excess_relevance": relevance - area}
+            tables.append(tabulate_means(name, metrics, rows, params).assign(region=region))
     return pd.concat(tables)
 
 
 def accuracy_with_masked_regions(
     explained_model: ExplainedModel, images: Gray, heads: Masks, rows: pd.DataFrame
 ) -> pd.DataFrame:
-    """Tabulate accuracy on images, with everything outside the head black, and with the head black."""
+    """Tabulate accuracy on images, and on the same images with all but one region black: the head, or all but it."""
     targets = class_indices(rows["label"], explained_model.config.classes)
-    variants = {"accuracy": images, "accuracy_head_alone": images * heads, "accuracy_without_head": images * ~heads}
-    metrics = {
-        name: (explained_model.predict_proba(variant).argmax(1) == targets) * 1.0 for name, variant in variants.items()
-    }
-    for name in list(metrics)[1:]:
-        metrics[f"change_of_{name}"] = metrics[name] - metrics["accuracy"]
-    return tabulate_means(NO_MAP, metrics, rows, explained_model.params)
+
+    def measure_accuracy(visible: Gray) -> Floats:
+        return np.asarray(explained_model.predict_proba(visible).argmax(1) == targets, np.float64)
+
+    accuracy = measure_accuracy(images)
+    tables = [tabulate_means(NO_MAP, {"accuracy": accuracy}, rows, explained_model.params)]
+    for region, mask in (("head", heads), ("outside_head", ~heads)):
+        visible = measure_accuracy(images * mask)
+        metrics = {"accuracy": visible, "accuracy_change": visible - accuracy}
+        tables.append(tabulate_means(NO_MAP, metrics, rows, explained_model.params).assign(region=region))
+    return pd.concat(tables)
 
 
 class Explanations(NamedTuple):

@@ -11,7 +11,7 @@ from brain_tumor.core.types import Floats
 from brain_tumor.metrics.bootstrap import BootstrapParams, ResamplingUnits, bootstrap_means
 
 NO_MAP = ""  # in the column `map`, for metrics of the model, not of a map
-COLUMNS = ["map", "baseline", "stage", "class", "metric", "n", "value", "low", "high"]
+COLUMNS = ["map", "baseline", "stage", "region", "class", "metric", "n", "value", "low", "high"]
 
 
 def tabulate_means(
@@ -32,7 +32,7 @@ def tabulate_means(
 
     Returns:
         One row for each class ('' for all) and metric that is defined for an image, with the columns COLUMNS; `stage`
-        is empty.
+        and `region` are empty.
     """
     values = {(metric, ""): metric_values for metric, metric_values in metrics.items()} | dict(differences or {})
     bootstrap = BootstrapParams(rounds=params.rounds, seed=params.seed)
@@ -50,7 +50,7 @@ def tabulate_means(
         for ((metric, baseline), metric_values), mean in zip(masked.items(), means.values(), strict=True):
             count = int(np.isfinite(metric_values).sum())
             if count:
-                lines.append((map_name, baseline, "", label, metric, count, *mean))
+                lines.append((map_name, baseline, "", "", label, metric, count, *mean))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -61,16 +61,19 @@ def summarize_table(table: pd.DataFrame, counts: Mapping[str, Mapping[str, int]]
         counts: numbers of images by map and name, which come first.
 
     Returns:
-        By map (`model` where no map is involved) its metrics, and under `baselines` the differences by baseline.
+        By map (`model` where no map is involved) its metrics, under `baselines` the differences by baseline, and under
+        `regions` the metrics by region of the image.
         n, low and high stand in lists under `n_low_high`, which `dvc metrics diff` leaves out.
     """
     summary: dict[str, dict[str, Any]] = {map_name: dict(numbers) for map_name, numbers in counts.items()}
     overall = table[(table["class"] == "") & (table["stage"] == "")]
-    columns = ["map", "baseline", "metric", "n", "value", "low", "high"]
-    for map_name, baseline, metric, n, value, low, high in overall[columns].itertuples(index=False):
+    columns = ["map", "baseline", "region", "metric", "n", "value", "low", "high"]
+    for map_name, baseline, region, metric, n, value, low, high in overall[columns].itertuples(index=False):
         block = summary.setdefault(map_name or "model", {})
         if baseline:
             block = block.setdefault("baselines", {}).setdefault(baseline, {})
+        if region:
+            block = block.setdefault("regions", {}).setdefault(region, {})
         block[metric] = value
         block.setdefault("n_low_high", {})[metric] = [n, low, high]
     return summary

@@ -30,11 +30,18 @@ class Check(NamedTuple):
 
 
 class EstimateKey(NamedTuple):
-    """Subject of an estimate; `map` is '' where no map is involved, `baseline` is '' if it is not a difference."""
+    """Subject of an estimate.
+
+    Attributes:
+        map: '' where no map is involved.
+        baseline: '' if the estimate is not a difference from a baseline.
+        region: the region of the image; '' for the whole image.
+    """
 
     map: str
     metric: str
     baseline: str = ""
+    region: str = ""
 
 
 Estimates = Mapping[EstimateKey, Estimate]
@@ -48,7 +55,7 @@ def read_estimates(rows: Iterable[Mapping[str, object]], label: str = "") -> dic
         label: the class to read, or '' for the estimates over all images.
     """
     return {
-        EstimateKey(str(row["map"]), str(row["metric"]), str(row["baseline"])): Estimate(
+        EstimateKey(str(row["map"]), str(row["metric"]), str(row["baseline"]), str(row["region"])): Estimate(
             float(str(row["value"])), float(str(row["low"])), float(str(row["high"])), int(str(row["n"]))
         )
         for row in rows
@@ -59,8 +66,9 @@ def read_estimates(rows: Iterable[Mapping[str, object]], label: str = "") -> dic
 def check_method(estimates: Estimates, method: str) -> list[Check]:
     """Run all checks of one method."""
 
-    def check_below(metric: str, description: str, limit: float) -> _Part | None:
-        return _compare_with_limit(estimates, EstimateKey(method, metric), description, limit, above=False)
+    def check_below(metric: str, description: str, limit: float, region: str = "") -> _Part | None:
+        key = EstimateKey(method, metric, region=region)
+        return _compare_with_limit(estimates, key, description, limit, above=False)
 
     def check_above(metric: str, description: str, limit: float) -> _Part | None:
         return _compare_with_limit(estimates, EstimateKey(method, metric), description, limit, above=True)
@@ -96,7 +104,14 @@ def check_method(estimates: Estimates, method: str) -> list[Check]:
         ),
         _combine(
             "relevance lies on the head",
-            [check_below("excess_outside_head", "relevance outside the head, minus the fraction of the area", 0.0)],
+            [
+                check_below(
+                    "excess_relevance",
+                    "relevance outside the head, minus the fraction of the area",
+                    0.0,
+                    "outside_head",
+                )
+            ],
         ),
     ]
 

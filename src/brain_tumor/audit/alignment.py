@@ -25,6 +25,7 @@ def best_correlation(frames: Gray, heads: Gray, item: tuple[int, int, Masks]) ->
         The correlation (-1 to 1) and the number of the transform.
     """
     cv2.setNumThreads(1)
+    cv2.setUseOptimized(False)  # the alignment's last bits depend on the CPU's vector instructions otherwise
     first, second, views = item
     best = (-1.0, 0)
     for transform, kind in np.argwhere(views.T):

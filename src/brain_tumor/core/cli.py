@@ -27,7 +27,7 @@ def run_stage(main: Callable[[str], None], kind: str) -> None:
 
 
 def run_cli(action: Callable[[], None]) -> None:
-    """Call `action` with logging set up; for a UserError or a full disk, print one message and exit with code 1."""
+    """Call `action` with logging set up; for a UserError, a full disk or GPU, print one message and exit with 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy_logger in ("httpx", "matplotlib", "timm", "PIL", "fontTools"):
         logging.getLogger(noisy_logger).setLevel(logging.WARNING)
@@ -35,6 +35,10 @@ def run_cli(action: Callable[[], None]) -> None:
         action()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # of torch, which is not imported here
+            raise
+        sys.exit(f"error: the GPU is out of memory ({error}): stop other programs that use it, or set DEVICE=cpu")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -7,7 +7,6 @@ import torch
 
 from brain_tumor.core.types import Floats, Gray
 from brain_tumor.export.onnx_model import Description, read_description
-from brain_tumor.models import runtime
 from brain_tumor.models.classifier import Classifier, ModelConfig, load_model
 from brain_tumor.models.predict import predict_probabilities
 
@@ -32,6 +31,5 @@ def load_torch_model(folder: Path) -> TorchModel:
         UserError: files are missing, corrupted or do not fit each other.
     """
     description = read_description(folder)
-    device = runtime.setup_device()
-    classifier, config = load_model(folder, device)
+    classifier, config, device = load_model(folder)
     return TorchModel(classifier, config, description, device)

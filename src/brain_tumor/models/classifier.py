@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
+from brain_tumor.models import runtime
 from brain_tumor.models.calibration import Calibration, Head
 from brain_tumor.models.clinical_features import ClinicalFeatureHead, Column
+from brain_tumor.models.numerics import Numerics
 from brain_tumor.preprocessing.operations import PreprocessParams
 
 METADATA_PREFIX = "metadata."  # of the clinical features' weights in model.safetensors
@@ -31,6 +33,7 @@ class ModelConfig(Block):
         mean, std: of the backbone, by color channel, on values 0 to 1.
         pretrained: source of the pretrained weights.
         metadata: clinical columns that the model takes as input besides the image.
+        numerics: of training; everything that is computed with the model later uses the same.
         calibration: fitted on the validation rows.
         data: fingerprint of the training data.
         code: fingerprint of each room of the training code.
@@ -48,6 +51,7 @@ class ModelConfig(Block):
     pretrained: str
     preprocess: PreprocessParams
     metadata: tuple[Column, ...] = ()
+    numerics: Numerics = "native"
     calibration: Calibration = Calibration()
     data: str
     code: dict[str, str]
@@ -123,17 +127,23 @@ def save_model(folder: Path, model: Classifier, config: ModelConfig) -> None:
     (folder / "model.json").write_text(text + "\n", encoding="utf-8")
 
 
-def load_model(folder: Path, device: torch.device) -> tuple[Classifier, ModelConfig]:
-    """Read a model folder.
+class LoadedModel(NamedTuple):
+    """A model in evaluation mode on its device, and its configuration."""
 
-    Returns:
-        The model in evaluation mode, on the device, and its configuration.
+    model: Classifier
+    config: ModelConfig
+    device: torch.device
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Read a model folder, after setting torch up as it was for training.
 
     Raises:
-        UserError: files are missing or corrupted, or do not fit each other.
+        UserError: files are missing or corrupted, or do not fit each other; or see `runtime.setup_device`.
     """
     try:
         config = ModelConfig.model_validate_json((folder / "model.json").read_bytes())
+        device = runtime.setup_device(config.numerics)
         model = Classifier(config)
         state = load_file(folder / "model.safetensors")
         names = [name for name in state if name.startswith(METADATA_PREFIX)]
@@ -146,4 +156,4 @@ def load_model(folder: Path, device: torch.device) -> tuple[Classifier, ModelCon
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise UserError(f"{folder / 'model.safetensors'} does not fit its model.json: {error}") from None
     model.to(device).to(memory_format=torch.channels_last)
-    return model.eval(), config
+    return LoadedModel(model.eval(), config, device)

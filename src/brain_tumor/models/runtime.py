@@ -1,8 +1,7 @@
-"""Device, precision, processes and determinism of torch: set by environment variables, never by parameters.
+"""Device, precision, processes and determinism of torch, set by environment variables.
 
 DEVICE            `cpu` or `cuda` (default: a GPU if there is one)
-THREADS           CPU threads (default: all cores)
-CPU_LEVEL         `avx2`: only the instructions that every x86-64 CPU since 2013 has, so that all give the same bytes
+THREADS           CPU threads (default: all cores); without effect on recipes with `numerics: portable`
 MICRO_BATCH_SIZE  images per forward pass of a device; larger batches are accumulated (default: the whole batch)
 DEVICES, NODES    processes per machine and machines that train together, one GPU each (default: 1); torchrun and
                   SLURM set this themselves; otherwise NODE_RANK, MASTER_ADDR and MASTER_PORT are needed with NODES
@@ -12,26 +11,29 @@ import ctypes
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from brain_tumor.core.errors import UserError
+from brain_tumor.models import numerics as cpu_numerics
+from brain_tumor.models.numerics import Numerics
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-
-# For the kernels of torch, oneDNN and MKL, which read these on their first computation: set before any function here.
-CPU_LEVELS = {"avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}}
-os.environ.update(CPU_LEVELS.get(os.environ.get("CPU_LEVEL", ""), {}))
 
 # Numbers of glibc's mallopt(3), and the bytes by which its heap grows.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 HEAP_GROWTH_BYTES = 256 * 2**20
 
 
-def setup_device() -> torch.device:
+def setup_device(numerics: Numerics = "native") -> torch.device:
     """Set torch up for deterministic algorithms without TF32, and return the device.
+
+    Args:
+        numerics: `portable` for the same bits on every x86-64 CPU; to be set before the first computation.
 
     Raises:
         UserError: an invalid environment variable, or a GPU that is not available.
@@ -41,11 +43,7 @@ def setup_device() -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
-    if threads := env_int("THREADS", 0):
-        torch.set_num_threads(threads)
-    level = os.environ.get("CPU_LEVEL")
-    if level and level not in CPU_LEVELS:
-        raise UserError(f"CPU_LEVEL={level}: it may be {' or '.join(CPU_LEVELS)}")
+    threads = env_int("THREADS", 0)
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):
         raise UserError(f"DEVICE={name}: it may be cpu or cuda")
@@ -54,16 +52,22 @@ def setup_device() -> torch.device:
     device = torch.device(name)
     if device.type == "cpu":
         _keep_freed_memory()
+        if numerics == "portable":
+            cpu_numerics.set_portable()
+        elif threads:
+            torch.set_num_threads(threads)
         capability = torch.backends.cpu.get_cpu_capability()
-        log.info("computing on the CPU, %d threads, %s", torch.get_num_threads(), capability)
+        log.info("computing on the CPU, %d threads, %s, numerics: %s", torch.get_num_threads(), capability, numerics)
     else:
         log.info("computing on %s", torch.cuda.get_device_name(device))
     return device
 
 
-def launch_fabric() -> Fabric:
+def launch_fabric(numerics: Numerics = "native") -> "Fabric":
     """Start the processes that the environment describes, and return Fabric of this one; only rank 0 may write."""
-    device = setup_device()
+    from lightning_fabric import Fabric  # takes a second, and only training needs it
+
+    device = setup_device(numerics)
     nodes, devices = _world_layout()
     precision: Any = _precision(device)
     strategy = "ddp" if nodes * devices > 1 else "auto"

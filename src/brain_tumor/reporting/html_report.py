@@ -159,6 +159,7 @@ def render_report(data: ReportData) -> str:
         min_images=MIN_IMAGES,
         label_issues=data.label_issues,
         methods=data.params["explain"]["methods"],
+        EstimateKey=EstimateKey,
         estimates=data.estimates,
         class_estimates={label: verdict.read_estimates(data.explanations, label) for label in classes},
         localized_maps=data.list_maps("pointing"),

@@ -46,7 +46,7 @@ def retrain(
     result = fit(recipe, images, training, selection_set, [weights[label] for label in recipe.classes], scratch)
     if result is None:
         return None
-    device = runtime.setup_device()
+    device = runtime.setup_device(result.config.numerics)
     model = result.model.to(device)
     probabilities = predict_probabilities(model, result.config, images[test["row"].to_numpy()], device, test).calibrated
     table = test[["row", "path", "label", "group", "leak"]].assign(num_train=len(training))

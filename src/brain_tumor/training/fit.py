@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +16,15 @@ from brain_tumor.models import runtime
 from brain_tumor.models.calibration import calibrate
 from brain_tumor.models.classifier import Classifier, ModelConfig
 from brain_tumor.models.clinical_features import fit_columns
+from brain_tumor.models.numerics import describe_numerics
 from brain_tumor.models.predict import predict_logits
 from brain_tumor.models.samples import fingerprint_samples, load_samples
 from brain_tumor.training.checkpoint import TrainState
 from brain_tumor.training.provenance import fingerprint_code
 from brain_tumor.training.recipe import TrainingConfig
 from brain_tumor.training.trainer import train
+
+log = logging.getLogger(__name__)
 
 
 class FitResult(NamedTuple):
@@ -44,7 +48,7 @@ def fit(
     Args:
         images: (N, H, W) of all rows, memory-mapped: the images of other rows are not read.
         class_weights: inverse frequency of each class among the training rows.
-        scratch: folder for the checkpoint of an interrupted run, whose name is a hash of parameters, data and code.
+        scratch: folder for the checkpoint of an interrupted run, see `checkpoint_path`.
 
     Returns:
         The result; None in all processes but the first of several that train together.
@@ -52,6 +56,7 @@ def fit(
     Raises:
         UserError: see `train`.
     """
+    fabric = runtime.launch_fabric(recipe.train.numerics)  # before any computation
     params, backbone = recipe.train, json.loads((recipe.weights / "backbone.json").read_text())
     # Not whether the file exists: declared weights that are missing must be an error, never random weights.
     weights = recipe.weights / "model.safetensors" if backbone["sha256"] else None
@@ -69,18 +74,41 @@ def fit(
         pretrained=backbone["source"],
         preprocess=recipe.preprocess,
         metadata=metadata,
+        numerics=params.numerics,
         data=fingerprint_samples(train_set, val_set),
         code=fingerprint_code(),
         versions={"torch": torch.__version__.split("+")[0], "timm": timm.__version__},
     )
-    fabric = runtime.launch_fabric()
     torch.manual_seed(params.seed)  # for the new head, or all weights when training from scratch
     model = Classifier(config, weights)
     settings = f"{config.model_dump_json()} {params.model_dump_json()} {list(class_weights)}"
-    key = hashlib.sha256(settings.encode()).hexdigest()[:16]
-    state = train(model, train_set, val_set, class_weights, params, fabric, scratch / f"{key}.pt")
+    share = runtime.micro_batch_size(-(-params.batch_size // fabric.world_size))
+    numerics = f"{describe_numerics(params.numerics, fabric.device)}, {fabric.world_size} processes, {share} images"
+    checkpoint = checkpoint_path(scratch, settings, numerics)
+    state = train(model, train_set, val_set, class_weights, params, fabric, checkpoint)
     if fabric.global_rank:
         return None
     logits = predict_logits(model, val_set.images, fabric.device, val_set.metadata)
     calibration = calibrate(logits, val_set.targets, config.head)
     return FitResult(model, config.model_copy(update={"calibration": calibration}), state)
+
+
+def checkpoint_path(scratch: Path, settings: str, numerics: str) -> Path:
+    """Return the path of a training's checkpoint: from everything that decides the bytes of its weights.
+
+    A checkpoint of the same training with other numerics is not resumed, since the result would be a mixture; a warning
+    names it.
+
+    Args:
+        settings: parameters, data and code.
+        numerics: device, instructions, threads, processes and images per forward pass.
+    """
+    name, suffix = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (settings, numerics))
+    path = scratch / f"{name}-{suffix}.pt"
+    for other in sorted(scratch.glob(f"{name}-*.pt")):
+        if other != path and not path.exists():
+            message = (
+                "%s is not resumed: it was computed on another device, or with other instructions, threads or processes"
+            )
+            log.warning(message, other)
+    return path

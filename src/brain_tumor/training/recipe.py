@@ -1,14 +1,15 @@
 """The part of a recipe that training needs, out of params.yaml."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from brain_tumor.core.cli import PARAMS
 from brain_tumor.core.params import Block, read_params
 from brain_tumor.models.calibration import Head
 from brain_tumor.models.clinical_features import ColumnName
+from brain_tumor.models.numerics import Numerics
 from brain_tumor.preprocessing.operations import PreprocessParams
 from brain_tumor.training.augmentation import Augmentation
 from brain_tumor.training.frozen_features import Trainable
@@ -37,6 +38,8 @@ class TrainParams(Block):
         metadata: clinical columns that the model takes as input besides the image.
         compile: run the network through torch.compile.
         seed: seed of the initial weights and of all random numbers of training.
+        numerics: `portable`: training and everything after it give the same bytes on every x86-64 Linux machine, with
+            AVX2 instructions and two threads; `native`: all instructions and cores of the machine.
     """
 
     trainable: Trainable
@@ -54,6 +57,13 @@ class TrainParams(Block):
     metadata: tuple[ColumnName, ...] = ()
     compile: bool = False
     seed: int
+    numerics: Numerics = "native"
+
+    @model_validator(mode="after")
+    def _require_portable_code(self) -> Self:
+        if self.compile and self.numerics == "portable":
+            raise ValueError("compile generates code for the CPU of this machine: it needs numerics: native")
+        return self
 
 
 class TrainingConfig(NamedTuple):

@@ -21,6 +21,7 @@ from brain_tumor.models.samples import Samples
 from brain_tumor.training import checkpoint
 from brain_tumor.training.augmentation import Sampled, apply_augmentations, sample_augmentations
 from brain_tumor.training.checkpoint import EpochLog, TrainState
+from brain_tumor.training.device_memory import is_out_of_memory, move_if_fits
 from brain_tumor.training.frozen_features import TrainableHead, cache_features, freeze_backbone, set_train_mode
 from brain_tumor.training.meter import EpochMeter
 from brain_tumor.training.mixup import SampledMix, mix_images, mix_targets
@@ -29,7 +30,6 @@ from brain_tumor.training.validate import predict_labels, to_input, validate
 
 log = logging.getLogger(__name__)
 LOSS_SYNC_INTERVAL = 10  # steps between host–device syncs
-MAX_DEVICE_FRACTION = 0.25  # of a GPU's free memory that the training set may take
 
 
 class MicroBatch(NamedTuple):
@@ -84,12 +84,15 @@ class Trainer:
         writer = checkpoint.CheckpointWriter(scratch, parts)
         module: Any = torch.compile(self.net) if self.params.compile else self.net
         self.fabric_net, self.fabric_optimizer = self.fabric.setup(module, self.optimizer)
+        first_epoch = len(state.history)
         while len(state.history) < self.params.epochs and not self.should_stop_early(state):
             epoch = len(state.history)
             train_loss, train_accuracy = self.train_epoch(epoch)
             val_loss, val_accuracy = self.validate()
             state.history.append(EpochLog(epoch + 1, self.lr, train_loss, train_accuracy, val_loss, val_accuracy))
             self.val_losses.append(val_loss)
+            if epoch == first_epoch:
+                self.train_set, self.val_set = move_if_fits(self.train_set, self.val_set, self.fabric.device)
             state = self.update_best(state)
             if self.fabric.global_rank == 0:
                 message = "epoch %d: loss %.4f, validation loss %.4f, accuracy %.4f"
@@ -244,7 +247,6 @@ def train(
             )
         elif params.trainable != "all":
             log.info("the frozen part of the network is computed in every step")
-        train_set, val_set = (move_to_device_if_fits(samples, fabric.device) for samples in (train_set, val_set))
         trainer = Trainer(net, train_set, val_set, class_weights, params, fabric)
         try:
             state = trainer.run(scratch)
@@ -258,20 +260,6 @@ def train(
             ) from None
     net.load_state_dict(state.best_weights)
     return state
-
-
-def move_to_device_if_fits(samples: Samples, device: torch.device) -> Samples:
-    """Move samples to the device if their images take less than `MAX_DEVICE_FRACTION` of its free memory."""
-    if device.type == "cpu" or samples.images.nbytes > torch.cuda.mem_get_info(device)[0] * MAX_DEVICE_FRACTION:
-        return samples
-    return Samples(*(values.to(device) for values in samples))
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out: of a GPU, of Python, or of torch on the CPU, which raises a plain RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return type(error) is RuntimeError and "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def hard_labels(targets: Tensor) -> Tensor:
