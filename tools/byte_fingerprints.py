@@ -1,14 +1,16 @@
 """Fingerprints of what decides results: networks in training and prediction, and the libraries around them.
 
-Inputs are integers from NumPy's generator, which are the same everywhere, scaled to floats. What NumPy, SciPy and
-scikit-learn compute is rounded as the pipeline rounds it before it is written: the last bits of their functions and of
-OpenBLAS depend on the CPU.
+Inputs are integers from NumPy's generator, which are the same everywhere, scaled to floats. What the C library, NumPy,
+SciPy and scikit-learn compute is rounded as the pipeline rounds it before it is written: the last bits of their
+functions and of OpenBLAS depend on the CPU.
 """
 
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -32,6 +34,9 @@ from brain_tumor.audit.candidates import compute_spectra, find_candidates
 from brain_tumor.audit.thumbnails import make_thumbnails
 from brain_tumor.core.types import Gray
 from brain_tumor.evaluation.baselines import predict_baselines
+from brain_tumor.export.onnx_export import export_onnx, quantize_int8
+from brain_tumor.export.onnx_model import OnnxModel
+from brain_tumor.export.out_of_distribution import fit_reference
 from brain_tumor.models.calibration import fit_temperature
 from brain_tumor.models.classifier import Classifier, ModelConfig, to_unit
 from brain_tumor.plotting.style import save_figure
@@ -54,9 +59,9 @@ def compute_fingerprints(params: TrainParams) -> dict[str, str]:
     Args:
         params: training parameters of the recipe whose loss, optimizer and augmentation are used.
     """
-    rounded = ((name, round_values(value)) for name, value in (*numpy_functions(), *baselines()))
-    groups: list[Iterable[tuple[str, Any]]] = [python_math(), rounded, image_functions()]
-    groups += [torch_functions(), drawing(), phantom()]
+    rounded = ((name, round_values(value)) for name, value in (*python_math(), *numpy_functions(), *baselines()))
+    groups: list[Iterable[tuple[str, Any]]] = [rounded, image_functions()]
+    groups += [torch_functions(), exported_models(), drawing(), phantom()]
     groups += [train(name, size, batch, params) for name, (size, batch) in NETWORKS.items()]
     return {name: hash_value(value) for group in groups for name, value in group}
 
@@ -267,13 +272,29 @@ def train(architecture: str, size: int, batch_size: int, params: TrainParams) ->
 
 def make_classifier(architecture: str, size: int) -> Classifier:
     """Make an untrained classifier of four classes."""
+    return Classifier(model_config(architecture, size)).to(memory_format=torch.channels_last)
+
+
+def model_config(architecture: str, size: int) -> ModelConfig:
+    """Make the configuration of a classifier of four classes."""
     operations = ({"op": "resize", "size": size, "mode": "pad"},)
-    config = ModelConfig(
+    return ModelConfig(
         recipe="", dataset="", generated_data=True, classes=tuple("abcd"), architecture=architecture, head="softmax",
         mean=(0.5,) * 3, std=(0.5,) * 3, pretrained="none", data="", code={}, versions={"timm": timm.__version__},
         preprocess=PreprocessParams.model_validate({"operations": operations}),
     )  # fmt: skip
-    return Classifier(config).to(memory_format=torch.channels_last)
+
+
+def exported_models() -> Iterator[tuple[str, Any]]:
+    """Predictions of ONNX files in float32 and int8."""
+    torch.manual_seed(0)
+    model, images = make_classifier("resnet10t", 64), make_images(8, 64)
+    with TemporaryDirectory() as folder:
+        float32, int8 = Path(folder) / "model.onnx", Path(folder) / "int8.onnx"
+        export_onnx(model.eval(), model_config("resnet10t", 64), fit_reference(images, images), float32)
+        quantize_int8(float32, images, int8)
+        yield "ONNX Runtime: float32", OnnxModel(float32).predict_probabilities(images).round(DECIMALS)
+        yield "ONNX Runtime: int8", OnnxModel(int8).predict_probabilities(images).round(DECIMALS)
 
 
 def drawing() -> Iterator[tuple[str, Any]]:

@@ -14,8 +14,11 @@ from dvc_lock import parse_lock
 
 Stages = Mapping[str, Any]
 LOCK = "stages/dvc.lock"
-# In the order in which they run; drawings and reports follow from these.
-STAGES = ("download", "audit", "weights", "preprocess", "split", "train", "baselines", "evaluate", "explain", "export")
+# In the order in which a difference is looked for: numbers first, then the drawings that follow from them.
+STAGES = (
+    "download", "audit", "weights", "preprocess", "split", "train", "baselines", "evaluate", "explain", "export",
+    "plot_audit", "plot_preprocess", "plot_evaluation", "plot_explanation", "report",
+)  # fmt: skip
 METRIC, SUBSET = "accuracy", "published"
 
 
@@ -23,7 +26,10 @@ def main() -> None:
     """Print one line if all results here are the committed ones, else a line for each recipe that differs."""
     committed = git_show(LOCK)
     if committed is None:
-        print(f"Nothing to compare with: the last commit has no {LOCK}.")
+        print(f"Nothing to compare with: there is no commit that has {LOCK}.")
+        return
+    if not Path(LOCK).exists():
+        print(f"Nothing to compare: {LOCK} is missing here.")
         return
     before, now = (parse_lock(text)["stages"] for text in (committed, Path(LOCK).read_text(encoding="utf-8")))
     reports = [name for name in now if name.startswith("report@") and is_here(now[name])]
@@ -50,7 +56,7 @@ def compare_recipe(recipe: str, before: Stages, now: Stages) -> Iterator[str]:
 
 def recipe_stages(recipe: str, stages: Stages) -> list[str]:
     """Return the stages that a recipe's results come from, in order."""
-    inputs = {dep["path"] for name in (f"preprocess@{recipe}", f"train@{recipe}") for dep in stages[name]["deps"]}
+    inputs = {path for stage in ("preprocess", "train") for path in hashes(stages.get(f"{stage}@{recipe}", {}), "deps")}
     sources = {Path(path).stem for path in inputs if path.startswith("data/raw/")}
     sources |= {Path(path).name for path in inputs if path.startswith("data/weights/")}
     names = [f"{stage}@{key}" for stage in STAGES for key in (*sorted(sources), recipe)]
@@ -85,17 +91,20 @@ def describe_accuracy(old: Mapping[str, Any] | None, new: Mapping[str, Any] | No
         return f"{METRIC} committed {format_accuracy(old)}, here {format_accuracy(new)}"
     if old == new:
         return f"same {METRIC} as committed, {format_accuracy(new)}"
-    (low, high), (other_low, other_high) = (block["interval"][METRIC] for block in (old, new))
-    overlap = "overlap" if low <= other_high and other_low <= high else "DO NOT OVERLAP"
-    return f"{METRIC} committed {format_accuracy(old)}, here {format_accuracy(new)}: intervals {overlap}"
+    text = f"{METRIC} committed {format_accuracy(old)}, here {format_accuracy(new)}"
+    intervals = [block.get("interval", {}).get(METRIC) for block in (old, new)]
+    if None in intervals:
+        return text
+    (low, high), (other_low, other_high) = intervals
+    return f"{text}: intervals {'overlap' if low <= other_high and other_low <= high else 'DO NOT OVERLAP'}"
 
 
 def format_accuracy(block: Mapping[str, Any] | None) -> str:
     """Format an accuracy as `0.708 (0.615–0.802)`."""
     if block is None:
         return "unknown"
-    low, high = block["interval"][METRIC]
-    return f"{block[METRIC]:.3f} ({low:.3f}–{high:.3f})"
+    interval = block.get("interval", {}).get(METRIC)
+    return f"{block[METRIC]:.3f}" + (f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else "")
 
 
 def read_metrics(recipe: str) -> Any:
@@ -117,7 +126,7 @@ def metrics_path(recipe: str) -> str:
 
 def git_show(path: str) -> str | None:
     """Return the content of a file in the last commit; None if it is not there."""
-    result = subprocess.run(["git", "show", f"HEAD:{path}"], capture_output=True, text=True, encoding="utf-8")
+    result = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, text=True, encoding="utf-8")
     return result.stdout if result.returncode == 0 else None
 
 

@@ -3,6 +3,7 @@
 usage: python tools/reproduce.py [TARGET ...]
 """
 
+import signal
 import subprocess
 import sys
 
@@ -16,10 +17,11 @@ def main() -> None:
     """Run all stages; exit with DVC's exit code if one fails."""
     with subprocess.Popen(["dvc", "repro", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdout is not None
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         in_advice = False
         try:
             for line in process.stdout:
-                in_advice = in_advice or line.startswith(ADVICE_BEGIN)
+                in_advice = in_advice or line.strip() == ADVICE_BEGIN
                 if not in_advice:
                     print(line, end="", flush=True)
                 in_advice = in_advice and line.strip() != ADVICE_END

@@ -27,13 +27,14 @@ def test_tabulate_means_differences_have_a_baseline() -> None:
     assert table[["metric", "baseline", "value"]].to_numpy().tolist() == [["road", "", 1.5], ["road", "center", 0.5]]
 
 
-def test_summarize_table_nests_baselines() -> None:
+def test_summarize_table_nests_baselines_and_regions() -> None:
     lines = [
-        ("grad-cam", "", "", "", "road", 4, 0.3, 0.1, 0.5),
-        ("grad-cam", "center", "", "", "road", 4, 0.2, 0.0, 0.4),
-        ("grad-cam", "", "head", "", "randomization_correlation", 4, 0.9, 0.8, 1.0),
-        ("grad-cam", "", "", "glioma", "road", 2, 0.7, 0.6, 0.8),
-        ("", "", "", "", "accuracy", 9, 0.8, 0.7, 0.9),
+        ("grad-cam", "", "", "", "", "road", 4, 0.3, 0.1, 0.5),
+        ("grad-cam", "center", "", "", "", "road", 4, 0.2, 0.0, 0.4),
+        ("grad-cam", "", "head", "", "", "randomization_correlation", 4, 0.9, 0.8, 1.0),
+        ("grad-cam", "", "", "corners", "", "relevance", 4, 0.6, 0.5, 0.7),
+        ("grad-cam", "", "", "", "glioma", "road", 2, 0.7, 0.6, 0.8),
+        ("", "", "", "", "", "accuracy", 9, 0.8, 0.7, 0.9),
     ]
     summary = summarize_table(pd.DataFrame(lines, columns=COLUMNS), {"grad-cam": {"num_cases": 3}})
     assert summary == {
@@ -42,6 +43,7 @@ def test_summarize_table_nests_baselines() -> None:
             "road": 0.3,
             "n_low_high": {"road": [4, 0.1, 0.5]},
             "baselines": {"center": {"road": 0.2, "n_low_high": {"road": [4, 0.0, 0.4]}}},
+            "regions": {"corners": {"relevance": 0.6, "n_low_high": {"relevance": [4, 0.5, 0.7]}}},
         },
         "model": {"accuracy": 0.8, "n_low_high": {"accuracy": [9, 0.7, 0.9]}},
     }

@@ -92,3 +92,28 @@ def test_compare_recipe_that_is_not_in_the_commit(capsys: pytest.CaptureFixture[
 def test_compare_nothing_run_here(capsys: pytest.CaptureFixture[str]) -> None:
     Path("reports/one").rmdir()
     assert compare(capsys) == "No recipe has been run here.\n"
+
+
+def test_compare_only_a_drawing_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    lock = make_lock()
+    lock["report@one"]["outs"][0]["md5"] = "other"
+    Path("stages/dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    assert "same accuracy as committed, 0.700 (0.600–0.800); differs from `report@one` on" in compare(capsys)
+
+
+def test_compare_metrics_without_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    write(0.75, 0.65, 0.85, model="m2")
+    Path("metrics/one/test.json").write_text(json.dumps({"published": {"accuracy": 0.75}}))
+    assert "accuracy committed 0.700 (0.600–0.800), here 0.750; differs from" in compare(capsys)
+
+
+def test_compare_without_a_lock_file_or_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("stages/dvc.lock").unlink()
+    assert compare(capsys) == "Nothing to compare: stages/dvc.lock is missing here.\n"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=empty, check=True)
+    monkeypatch.chdir(empty)
+    assert compare(capsys) == "Nothing to compare with: there is no commit that has stages/dvc.lock.\n"

@@ -1,5 +1,8 @@
 """Verification of candidate pairs: correlation of two thumbnails inside the heads after affine alignment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import cv2
 import numpy as np
 
@@ -24,15 +27,27 @@ def best_correlation(frames: Gray, heads: Gray, item: tuple[int, int, Masks]) ->
     Returns:
         The correlation (-1 to 1) and the number of the transform.
     """
-    cv2.setNumThreads(1)
-    cv2.setUseOptimized(False)  # the alignment's last bits depend on the CPU's vector instructions otherwise
     first, second, views = item
     best = (-1.0, 0)
-    for transform, kind in np.argwhere(views.T):
-        images = (frames, heads)[kind]
-        value = aligned_correlation(images[first], apply_transform(images[second], int(transform)))
-        best = max(best, (value, -int(transform)))
+    with portable_opencv():
+        for transform, kind in np.argwhere(views.T):
+            images = (frames, heads)[kind]
+            value = aligned_correlation(images[first], apply_transform(images[second], int(transform)))
+            best = max(best, (value, -int(transform)))
     return best[0], -best[1]
+
+
+@contextmanager
+def portable_opencv() -> Iterator[None]:
+    """Let OpenCV compute in one thread and without vector code, on which the last bits of an alignment depend."""
+    num_threads, optimized = cv2.getNumThreads(), cv2.useOptimized()
+    cv2.setNumThreads(1)
+    cv2.setUseOptimized(False)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(num_threads)
+        cv2.setUseOptimized(optimized)
 
 
 def aligned_correlation(one: Gray, other: Gray) -> float:

@@ -143,7 +143,12 @@ def load_model(folder: Path) -> LoadedModel:
     """
     try:
         config = ModelConfig.model_validate_json((folder / "model.json").read_bytes())
-        device = runtime.setup_device(config.numerics)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or folder} is missing: {folder} is not a trained model") from None
+    except ValidationError as error:
+        raise UserError(f"{folder / 'model.json'} is not a valid model configuration: {error}") from None
+    device = runtime.setup_device(config.numerics)
+    try:
         model = Classifier(config)
         state = load_file(folder / "model.safetensors")
         names = [name for name in state if name.startswith(METADATA_PREFIX)]
@@ -151,8 +156,6 @@ def load_model(folder: Path) -> LoadedModel:
         model.backbone.load_state_dict(state)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder} is missing: {folder} is not a trained model") from None
-    except ValidationError as error:
-        raise UserError(f"{folder / 'model.json'} is not a valid model configuration: {error}") from None
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise UserError(f"{folder / 'model.safetensors'} does not fit its model.json: {error}") from None
     model.to(device).to(memory_format=torch.channels_last)

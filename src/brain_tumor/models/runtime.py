@@ -1,6 +1,6 @@
 """Device, precision, processes and determinism of torch, set by environment variables.
 
-DEVICE            `cpu` or `cuda` (default: a GPU if there is one)
+DEVICE            `cpu` or `cuda` (default: a GPU if there is one; the CPU for recipes with `numerics: portable`)
 THREADS           CPU threads (default: all cores); without effect on recipes with `numerics: portable`
 MICRO_BATCH_SIZE  images per forward pass of a device; larger batches are accumulated (default: the whole batch)
 DEVICES, NODES    processes per machine and machines that train together, one GPU each (default: 1); torchrun and
@@ -43,8 +43,8 @@ def setup_device(numerics: Numerics = "native") -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
-    threads = env_int("THREADS", 0)
-    name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    default = "cuda" if numerics == "native" and torch.cuda.is_available() else "cpu"
+    name = os.environ.get("DEVICE") or default
     if name not in ("cpu", "cuda"):
         raise UserError(f"DEVICE={name}: it may be cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
@@ -52,14 +52,13 @@ def setup_device(numerics: Numerics = "native") -> torch.device:
     device = torch.device(name)
     if device.type == "cpu":
         _keep_freed_memory()
-        if numerics == "portable":
-            cpu_numerics.set_portable()
-        elif threads:
-            torch.set_num_threads(threads)
+        _set_cpu_numerics(numerics)
         capability = torch.backends.cpu.get_cpu_capability()
         log.info("computing on the CPU, %d threads, %s, numerics: %s", torch.get_num_threads(), capability, numerics)
     else:
         log.info("computing on %s", torch.cuda.get_device_name(device))
+        if numerics == "portable":
+            log.warning("numerics: portable is for the CPU: on a GPU, results differ from those of other machines")
     return device
 
 
@@ -77,6 +76,8 @@ def launch_fabric(numerics: Numerics = "native") -> "Fabric":
         accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
     )  # fmt: skip
     fabric.launch()
+    if device.type == "cpu":
+        _set_cpu_numerics(numerics)  # the start of several processes sets another number of threads
     if fabric.world_size > 1:
         log.info("process %d of %d", fabric.global_rank + 1, fabric.world_size)
     return fabric
@@ -97,6 +98,13 @@ def env_int(variable: str, default: int) -> int:
     if not text.isdigit():
         raise UserError(f"{variable}={text}: it must be a whole number")
     return int(text)
+
+
+def _set_cpu_numerics(numerics: Numerics) -> None:
+    if numerics == "portable":
+        cpu_numerics.set_portable()
+    else:
+        cpu_numerics.set_threads(env_int("THREADS", 0) or torch.get_num_threads())
 
 
 def _world_layout() -> tuple[int, int]:

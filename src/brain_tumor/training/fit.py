@@ -107,8 +107,6 @@ def checkpoint_path(scratch: Path, settings: str, numerics: str) -> Path:
     path = scratch / f"{name}-{suffix}.pt"
     for other in sorted(scratch.glob(f"{name}-*.pt")):
         if other != path and not path.exists():
-            message = (
-                "%s is not resumed: it was computed on another device, or with other instructions, threads or processes"
-            )
-            log.warning(message, other)
+            reason = "another device, or other instructions, threads, processes or images per forward pass"
+            log.warning("%s is not resumed: it was computed with %s", other, reason)
     return path

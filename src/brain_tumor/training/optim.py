@@ -89,19 +89,25 @@ class OptimizerParams(Block):
     momentum: float = Field(0.9, ge=0, lt=1)
     clip: float | None = Field(None, gt=0)
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer for the parameters that require a gradient."""
+    def build(self, parameters: Iterable[nn.Parameter], fused: bool = True) -> torch.optim.Optimizer:
+        """Make the optimizer for the parameters that require a gradient.
+
+        Args:
+            fused: one kernel for all parameters, which is faster.
+        """
         trainable = [p for p in parameters if p.requires_grad]
         if self.kind == "sgd":
             decay, nesterov = self.weight_decay, self.momentum > 0
-            return torch.optim.SGD(trainable, self.lr, self.momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+            return torch.optim.SGD(
+                trainable, self.lr, self.momentum, weight_decay=decay, nesterov=nesterov, fused=fused
+            )
         if self.kind == "adam":
-            return torch.optim.Adam(trainable, self.lr, weight_decay=self.weight_decay, fused=True)
+            return torch.optim.Adam(trainable, self.lr, weight_decay=self.weight_decay, fused=fused)
         groups = [
             {"params": [p for p in trainable if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, self.lr, fused=True)
+        return torch.optim.AdamW(groups, self.lr, fused=fused)
 
 
 class Loss(Block):

@@ -70,7 +70,9 @@ class Trainer:
         self.cpu_targets, self.cpu_class_weights = train_set.targets.cpu(), torch.tensor(class_weights)
         self.steps_per_epoch = max(1, len(train_set.targets) // params.batch_size)
         self.micro_batch_size = runtime.micro_batch_size(-(-params.batch_size // fabric.world_size))
-        self.optimizer = params.optimizer.build(net.parameters())
+        # A fused optimizer unscales float16 gradients in its step, which is after clipping.
+        has_scaler = getattr(fabric.strategy.precision, "scaler", None) is not None
+        self.optimizer = params.optimizer.build(net.parameters(), fused=not (has_scaler and params.optimizer.clip))
         self.val_losses: list[float] = []  # the scheduler reads them
         self.scheduler = params.schedule.build(self.optimizer, params.epochs, self.steps_per_epoch, self.val_losses)
         self.ema = ModelEmaV3(net, params.ema, use_warmup=True) if params.ema else None
@@ -79,6 +81,7 @@ class Trainer:
         """Train from the first epoch, or from the checkpoint at `scratch`, to the last."""
         parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scheduler": self.scheduler}
         parts |= {"ema": self.ema} if self.ema else {}
+        parts["precision"] = self.fabric.strategy.precision  # the scale of float16 losses
         state = checkpoint.restore_checkpoint(self.fabric.broadcast(checkpoint.load_checkpoint(scratch)), parts)
         self.val_losses.extend(row.validation_loss for row in state.history)
         writer = checkpoint.CheckpointWriter(scratch, parts)
