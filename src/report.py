@@ -14,7 +14,6 @@ from brain_tumor.core.subsets import CLEAN, PUBLISHED
 from brain_tumor.core.tables import read_table
 from brain_tumor.plotting.leakage import plot_accuracy_by_leak
 from brain_tumor.plotting.training import plot_learning_curves
-from brain_tumor.reporting.git_history import last_commit
 from brain_tumor.reporting.html_report import ReportData, best_baseline, render_report
 from brain_tumor.reporting.model_card import render_model_card
 from brain_tumor.reporting.results import Results
@@ -73,7 +72,6 @@ def read_report_data(name: str) -> ReportData:
         label_issues=read_rows(f"plots/{name}/label_issues.csv"),
         pictures=pictures,
         sheets=sheets,
-        commit=last_commit(["src/train.py", *(f"src/brain_tumor/{room}" for room in config["code"])]),
     )
 
 

@@ -34,6 +34,7 @@ def make_data(**changes: Any) -> ReportData:
             "classes": ["<b>"],
             "pretrained": "none",
             "data": "f" * 8,
+            "code": {"core": "a1", "training": "b2"},
             "calibration": {"temperature": 1.5, "operating_point": None},
             "versions": {"torch": "2"},
         },
@@ -54,6 +55,5 @@ def make_data(**changes: Any) -> ReportData:
         "label_issues": [{"path": "a.png", "label": "<b>", "p_label": "0.1", "suggested": "c", "p_suggested": "0.9"}],
         "pictures": dict.fromkeys(PICTURES, b"png"),
         "sheets": ["grad-cam"],
-        "commit": "abc",
     }  # fmt: skip
     return ReportData(**fields | changes)

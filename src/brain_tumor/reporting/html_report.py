@@ -100,7 +100,6 @@ class ReportData:
         pictures: PNG files by name: audit, leaks, preprocess, curves, the charts of the evaluation, mean, removal and
             randomized of the maps, and one for each name in `sheets`.
         sheets: names of the contact sheets of heat maps.
-        commit: the commit that last changed the training code.
     """
 
     recipe: str
@@ -113,7 +112,6 @@ class ReportData:
     label_issues: Sequence[Mapping[str, Any]]
     pictures: Mapping[str, bytes]
     sheets: Sequence[str]
-    commit: str
 
     @cached_property
     def estimates(self) -> dict[EstimateKey, Estimate]:
@@ -166,7 +164,6 @@ def render_report(data: ReportData) -> str:
         perturbed_maps=data.list_maps("road"),
         pictures={name: base64.b64encode(content).decode() for name, content in data.pictures.items()},
         sheets=data.sheets,
-        commit=data.commit,
         parameters=json.dumps(data.params, indent=2),
     )
     return page + "\n"
