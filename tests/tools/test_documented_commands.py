@@ -20,6 +20,7 @@ NOT_RUN = {
     "make test": BY_CI,
     "make lint": BY_CI,
     "make check-bytes": BY_CI,
+    "python tools/check_bytes.py --write": "writes the file that the check compares with; .ci/run runs the check",
     "python3 -m venv .venv && . .venv/bin/activate": "`make`, which .ci/run runs, does the same",
     "python -m pytest tests/splits": "the test suite runs these tests",
     "dvc exp run -P -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,
