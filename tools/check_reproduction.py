@@ -15,7 +15,7 @@ def main() -> None:
     if "Running stage" in second_run:
         sys.exit(f"A second `dvc repro` ran stages:\n{second_run}")
     # Git tracks metrics, tables of curves, and the lock files, which have the hashes of everything else.
-    if changed := run("git", "status", "--porcelain"):
+    if changed := run("git", "status", "--porcelain", "--untracked-files=no"):
         compare_with_commit.main()
         sys.exit(f"These files differ from the commit:\n{changed}")
     print("A second run did nothing, and all results are the committed ones.")
