@@ -7,13 +7,8 @@ import subprocess
 import sys
 
 import pandas as pd
-import torch
-from bench_train import make_images, make_params, measure_seconds
+from bench_train import measure_bound
 from machine import save_table
-
-from brain_tumor.models import runtime
-from brain_tumor.models.classifier import to_unit
-from models import make_classifier
 
 # Batch size, image side and steps.
 MODELS = {"tf_efficientnet_lite0": (16, 192, 12), "resnet50": (16, 224, 6), "vit_base_patch16_224": (8, 224, 3)}
@@ -27,7 +22,9 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "NUMERICS"), help="measure one and print its images/s")
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(*args.one)))
+        model, numerics = args.one
+        batch_size, side, steps = MODELS[model]
+        print(json.dumps(measure_bound(model, batch_size, steps, side, numerics)["images_per_second"]))
         return
     rows = []
     for model in MODELS:
@@ -41,26 +38,6 @@ def main() -> None:
         ratio = max(rates["portable"]) / max(rates["native"])
         rows.append({"model": model, "cores": os.cpu_count(), **best, "portable_against_native": round(ratio, 3)})
         save_table(pd.DataFrame(rows), "numerics", "torch", "timm")
-
-
-def measure(model: str, numerics: str) -> float:
-    """Measure forward, backward and optimizer steps on one fixed batch: images per second."""
-    batch_size, side, steps = MODELS[model]
-    fabric = runtime.launch_fabric("portable" if numerics == "portable" else "native")
-    net = make_classifier(model).to(fabric.device).to(memory_format=torch.channels_last)
-    params = make_params(batch_size)
-    wrapped, optimizer = fabric.setup(net, params.optimizer.build(net.parameters()))
-    x, y = to_unit(make_images(batch_size, side), fabric.device), torch.arange(batch_size, device=fabric.device) % 4
-    weights = torch.ones(4, device=fabric.device)
-
-    def train_steps(count: int) -> None:
-        for _ in range(count):
-            fabric.backward(params.loss.loss_sum(wrapped(x), y, "softmax", weights) / batch_size)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-    train_steps(2)
-    return batch_size * steps / measure_seconds(lambda: train_steps(steps), fabric.device)
 
 
 if __name__ == "__main__":

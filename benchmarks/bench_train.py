@@ -30,6 +30,7 @@ from torchvision import datasets, transforms
 
 from brain_tumor.models import runtime
 from brain_tumor.models.classifier import to_unit
+from brain_tumor.models.numerics import Numerics
 from brain_tumor.models.samples import Samples
 from brain_tumor.training import checkpoint
 from brain_tumor.training.recipe import TrainParams
@@ -95,13 +96,13 @@ def measure_in_new_process(method: str, model: str, steps: int | None) -> Result
     return result
 
 
-def measure_bound(model: str, batch_size: int, steps: int) -> Result:
+def measure_bound(model: str, batch_size: int, steps: int, side: int = SIDE, numerics: Numerics = "native") -> Result:
     """Measure forward, backward and optimizer step on one fixed batch, with torch set up as in the pipeline."""
-    fabric = runtime.launch_fabric()
+    fabric = runtime.launch_fabric(numerics)
     net = make_classifier(model).to(fabric.device).to(memory_format=torch.channels_last)
     params = make_params(batch_size)
     wrapped, optimizer = fabric.setup(net, params.optimizer.build(net.parameters()))
-    x, y = to_unit(make_images(batch_size), fabric.device), torch.arange(batch_size, device=fabric.device) % 4
+    x, y = to_unit(make_images(batch_size, side), fabric.device), torch.arange(batch_size, device=fabric.device) % 4
     weights = torch.ones(4, device=fabric.device)
 
     def train_step() -> None:

@@ -87,12 +87,10 @@ def explain(name: str, before: Stages, now: Stages) -> str:
 
 def describe_accuracy(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
     """Compare the accuracies with their 95 % intervals."""
-    if old is None or new is None:
-        return f"{METRIC} committed {format_accuracy(old)}, here {format_accuracy(new)}"
-    if old == new:
+    if old is not None and old == new:
         return f"same {METRIC} as committed, {format_accuracy(new)}"
     text = f"{METRIC} committed {format_accuracy(old)}, here {format_accuracy(new)}"
-    intervals = [block.get("interval", {}).get(METRIC) for block in (old, new)]
+    intervals = [read_interval(block) for block in (old, new)]
     if None in intervals:
         return text
     (low, high), (other_low, other_high) = intervals
@@ -103,8 +101,13 @@ def format_accuracy(block: Mapping[str, Any] | None) -> str:
     """Format an accuracy as `0.708 (0.615–0.802)`."""
     if block is None:
         return "unknown"
-    interval = block.get("interval", {}).get(METRIC)
+    interval = read_interval(block)
     return f"{block[METRIC]:.3f}" + (f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else "")
+
+
+def read_interval(block: Mapping[str, Any] | None) -> Any:
+    """Return the 95 % interval of the accuracy, low and high; None if there is none."""
+    return None if block is None else block.get("interval", {}).get(METRIC)
 
 
 def read_metrics(recipe: str) -> Any:
