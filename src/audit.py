@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.audit.audit import audit_images
+from brain_tumor.audit.patients import add_patients, read_patients
 from brain_tumor.audit.summary import log_summary, summarize_audit
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.errors import UserError
@@ -21,7 +22,7 @@ def main(name: str) -> None:
             raise UserError(f"{PARAMS} has no data set {name} (data sets: {', '.join(datasets)})")
         raise UserError(f"{path} is missing: run dvc repro stages/dvc.yaml:download@{name} first")
     with RawArchive(path) as raw:
-        index = raw.index
+        index = add_patients(raw.index, read_patients(read_params(PARAMS, f"datasets.{name}.patients", str)))
     table, links = audit_images(index, ArchiveReader(path), f"audit {name}")
     counts = summarize_audit(table, links)
     log_summary(name, table, counts)

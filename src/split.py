@@ -11,7 +11,7 @@ from brain_tumor.core.tables import read_table
 from brain_tumor.splits.split import PARTS, SplitParams, split_rows, summarize_split, training_statistics
 
 log = logging.getLogger(__name__)
-AUDIT_COLUMNS = ["path", "duplicate_id", "orientation", "group"]
+AUDIT_COLUMNS = ["duplicate_id", "orientation", "group", "patient", "series", "fold", "source_label"]
 
 
 def main(name: str) -> None:
@@ -19,8 +19,9 @@ def main(name: str) -> None:
     params = read_params(PARAMS, f"recipes.{name}.split", SplitParams)
     classes = read_params(PARAMS, f"recipes.{name}.classes", tuple[str, ...])
     dataset = read_params(PARAMS, f"recipes.{name}.dataset", str)
-    audit = read_table(f"data/audit/{dataset}.csv")[AUDIT_COLUMNS]
-    rows = read_table(f"data/enhanced/{name}/rows.csv").merge(audit, on="path", validate="1:1")
+    audit = read_table(f"data/audit/{dataset}.csv")[["path", *AUDIT_COLUMNS]]
+    rows = read_table(f"data/enhanced/{name}/rows.csv").drop(columns=AUDIT_COLUMNS, errors="ignore")
+    rows = rows.merge(audit, on="path", validate="1:1")
     rows = rows.join(split_rows(rows, params))
     counts = summarize_split(rows, classes)
     images = np.load(f"data/enhanced/{name}/images.npy", mmap_mode="r")
@@ -28,7 +29,7 @@ def main(name: str) -> None:
     statistics = training_statistics(images[train["row"].astype(int).to_numpy()], train["label"].tolist(), classes)
     outs = (f"data/split/{name}.csv", f"data/split/{name}.json", f"metrics/{name}/split.json")
     with atomic_outputs(*outs) as (table_path, statistics_path, counts_path):
-        write_csv(table_path, rows[["row", "part", "group", "leak"]])
+        write_csv(table_path, rows[["row", "part", "leak", "group", "patient", "series", "fold", "source_label"]])
         write_json(statistics_path, statistics, digits=9)
         write_json(counts_path, counts)
     sizes = ", ".join(f"{part} {counts[part]['images']}" for part in PARTS)

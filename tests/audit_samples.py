@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor.audit.audit import audit_images
+from brain_tumor.audit.patients import add_patients
 from brain_tumor.audit.transforms import apply_transform
 from heads import head, png
 
@@ -39,10 +40,11 @@ class Contents(dict[str, bytes]):
         return self[path]
 
 
-def audit_files(files: list[File]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Audit files in one process; return the table and the links."""
+def audit_files(files: list[File], patients: pd.DataFrame | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Audit files in one process, with a table of patients or without; return the table and the links."""
     rows = [(n, lab, s, p, "", "", hashlib.sha256(c).hexdigest()) for n, c, lab, s, p in files]
     index = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "mask", "plane", "sha256"])
+    index = index if patients is None else add_patients(index, patients)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKERS", "1")
         return audit_images(index, Contents({name: content for name, content, *_ in files}), "test")

@@ -61,13 +61,13 @@ def test_assign_groups_conflict_needs_two_labels() -> None:
 
 
 def test_link_equal_rows_links_each_row_to_the_previous_one() -> None:
-    table = make_table("aabc", pixels=["p", "p", "p", ""], patient=["", "1", "", "1"])
+    table = make_table("aabc", pixels=["p", "p", "p", ""], patient=["", "1", "", "1"], series=["s", "", "", "s"])
     links = link_equal_rows(table)
     rows = links[["first", "second", "kind"]].to_numpy().tolist()
     # Equal bytes are not listed as equal pixels a second time; an empty cell equals nothing.
-    assert rows == [[0, 1, "exact"], [0, 2, "pixels"], [1, 3, "patient"]]
+    assert rows == [[0, 1, "exact"], [0, 2, "pixels"], [1, 3, "patient"], [0, 3, "series"]]
     assert set(links["transform"]) == {"none"}
-    assert links["correlation"].isna().tolist() == [False, False, True]
+    assert links["correlation"].isna().tolist() == [False, False, True, True]
 
 
 def test_link_near_duplicates_kind_follows_from_the_transform() -> None:

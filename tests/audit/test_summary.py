@@ -21,14 +21,18 @@ def test_summarize_audit_sample_files_all_counts() -> None:
         "groups_of_several_classes": 1,
         "label_conflicts": 1,
         "patients": 1,
+        "series": 0,
+        "images_of_known_patients": 2,
+        "labels_other_than_in_source": 0,
         "unreadable": 2,
         "blank": 1,
         "quality_warnings": 1,
         "links": {
-            "exact": 1, "pixels": 2, "near": 0, "mirrored": 1, "rotated": 1, "patient": 1, "adjacent": 0, "rejected": 0,
+            "exact": 1, "pixels": 2, "near": 0, "mirrored": 1, "rotated": 1, "patient": 1, "series": 0, "adjacent": 0,
+            "rejected": 0,
         },
         "links_across_patients": dict.fromkeys(
-            ("exact", "pixels", "near", "mirrored", "rotated", "patient", "adjacent"), 0
+            ("exact", "pixels", "near", "mirrored", "rotated", "patient", "series", "adjacent"), 0
         ),
         "images_with_siblings": 2,
         "siblings_linked_by_content": 0,

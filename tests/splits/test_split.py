@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.splits.split import SplitParams, split_rows, summarize_split
+from brain_tumor.splits.split import SplitParams, assign_source_folds, split_rows, summarize_split
 
 
 def make_rows(groups: list[tuple[str, int]], published: bool = False, seed: int = 0) -> pd.DataFrame:
@@ -20,7 +20,8 @@ def make_rows(groups: list[tuple[str, int]], published: bool = False, seed: int 
     table = pd.DataFrame(rows, columns=["label", "group"])
     table["sha256"] = [hashlib.sha256(f"{seed} {i}".encode()).hexdigest() for i in range(len(table))]
     table["path"] = [f"{i}.png" for i in range(len(table))]
-    table["patient"] = ""
+    table[["series", "fold"]] = ""
+    table["patient"] = table["group"]  # known: without a relation, a test row is clean
     table["duplicate_id"] = table["group"] + "." + (np.arange(len(table)) // 2 % 2).astype(str)
     table["orientation"] = np.where(np.arange(len(table)) % 2, "left-right", "none")
     table["split"] = np.where(np.arange(len(table)) % 3 == 0, "test", "train") if published else ""
@@ -147,9 +148,10 @@ def test_split_rows_published_without_folders_raises_user_error() -> None:
         ({"strategy": "kfold", "test": 0.0, "folds": 3, "fold": 3}, "less than `folds`"),
         ({"strategy": "folds", "test": 0.0}, "`fold` goes with"),
         ({"fold": 1}, "`fold` goes with"),
-        ({"test": 0.0}, "leaves training rows"),
-        ({"test": 0.8}, "leaves training rows"),
-        ({"validation": 0.0}, "greater than 0"),
+        ({"test": 0.0}, "needs a `test` fraction"),
+        ({"test": 0.8}, "leave no training rows"),
+        ({"conformal": 0.6}, "leave no training rows"),
+        ({"validation": -0.1}, "greater than or equal to 0"),
         ({"tests": 1}, "Extra inputs"),
     ],
 )
@@ -219,8 +221,9 @@ def test_split_rows_rows_without_part_or_fold_raise_user_error() -> None:
     rows = make_rows([("a", 1), ("b", 1)] * 20, published=True)
     with pytest.raises(UserError, match="1 of 40 images have no published part"):
         split_rows(rows.assign(split=["", *rows["split"][1:]]), make_params(strategy="published", test=0.0))
+    by_image = make_params(strategy="folds", test=0.0, fold="A", group_by="image")
     with pytest.raises(UserError, match="20 of 40 images have no fold"):
-        split_rows(rows.assign(fold=["A", ""] * 20), make_params(strategy="folds", test=0.0, fold="A"))
+        split_rows(rows.assign(fold=["A", ""] * 20), by_image)
 
 
 def test_split_rows_more_folds_than_class_images_is_an_error() -> None:
@@ -228,3 +231,92 @@ def test_split_rows_more_folds_than_class_images_is_an_error() -> None:
         split_rows(
             make_rows([("a", 1)] * 40 + [("b", 1)] * 4), make_params(strategy="kfold", test=0.0, folds=9, fold=0)
         )
+
+
+def test_split_rows_patient_in_two_groups_raises_user_error() -> None:
+    """The audit joins the images of a patient; the split checks it again, by patient, series and duplicates."""
+    rows = make_rows([("a", 1), ("b", 1)] * 40)
+    assert (split_rows(rows, make_params())["leak"] == "").all()
+    everywhere = rows.index % 2 == 0
+    for column in ("patient", "series", "duplicate_id"):
+        planted = rows.assign(**{column: rows[column].where(~everywhere, "planted")})
+        with pytest.raises(UserError, match=f"{column} planted has images in the parts test and train and validation"):
+            split_rows(planted, make_params())
+        kfold = {"strategy": "kfold", "test": 0.0, "folds": 3, "fold": 1}
+        with pytest.raises(UserError, match=f"{column} planted has images in the parts"):
+            split_rows(planted, make_params(**kfold))
+        # By image, patients straddle as in published protocols; their test rows are marked as leaks.
+        by_image = split_rows(planted.assign(group=planted[column]), make_params(group_by="image"))
+        assert (by_image["leak"][everywhere & (by_image["part"] == "test")] != "").all()
+
+
+def test_split_rows_published_patient_may_be_in_the_test_but_not_in_two_other_parts() -> None:
+    rows = make_rows([("a", 1), ("b", 1)] * 60, published=True)
+    straddling = rows.assign(patient=["planted"] * 6 + rows["patient"].tolist()[6:])
+    straddling["group"] = straddling["patient"]
+    split = split_rows(straddling, make_params(strategy="published", test=0.0))
+    assert set(split["leak"][straddling["patient"] == "planted"]) == {"", "same_group"}
+    apart = rows.assign(patient=rows["patient"].where(rows.index % 2 == 0, "planted"))
+    with pytest.raises(UserError, match="patient planted has images in the parts train and validation"):
+        split_rows(apart, make_params(strategy="published", test=0.0))
+
+
+@pytest.mark.parametrize("strategy", ["fraction", "published", "kfold"])
+def test_split_rows_conformal_rows_are_stratified_whole_groups_of_their_own(strategy: str) -> None:
+    rows = make_rows([("a", 2), ("b", 1)] * 60)
+    rows["split"] = np.where(rows.index % 5 == 0, "test", "train")
+    options: dict[str, Any] = {
+        "fraction": {},
+        "published": {"test": 0.0},
+        "kfold": {"test": 0.0, "folds": 4, "fold": 0},
+    }
+    params = make_params(strategy=strategy, conformal=0.1, **options[strategy])
+    split = split_rows(rows, params)
+    rest = split[(split["part"] != "test") | (strategy == "fraction")]
+    assert set(split["part"]) == {"train", "validation", "conformal", "test"}
+    for label in "ab":
+        parts = rest["part"][rows["label"] == label]
+        assert abs((parts == "conformal").mean() - 0.1) < 0.04
+    assert (rest["part"].groupby(rows["group"]).nunique() == 1).all()
+
+
+def test_split_rows_without_validation_trains_on_all_published_training_rows() -> None:
+    rows = make_rows([("a", 1), ("b", 1)] * 20, published=True)
+    split = split_rows(rows, make_params(strategy="published", test=0.0, validation=0.0))
+    assert split["part"].tolist() == rows["split"].tolist()
+
+
+def test_assign_source_folds_keeps_known_folds_and_distributes_other_groups_by_class() -> None:
+    rows = make_rows([("a", 2), ("b", 1)] * 60)
+    number = rows["group"].str[1:].astype(int)
+    rows["fold"] = np.where(number < 60, (number % 3 + 1).astype(str), "")
+    rows.loc[rows["group"] == "g0", "fold"] = ["1", "3"]  # as two slices of a patient whose source says otherwise
+    folds = assign_source_folds(rows, 0)
+    known = (rows["fold"] != "") & (rows["group"] != "g0")
+    assert (folds[known] == rows["fold"][known]).all()
+    assert set(folds) == {"1", "2", "3"}
+    assert (folds.groupby(rows["group"]).nunique() == 1).all()
+    for label in "ab":
+        counts = folds[rows["label"] == label].value_counts()
+        assert counts.max() - counts.min() <= 2
+    pd.testing.assert_series_equal(folds, assign_source_folds(rows.sample(frac=1), 0).loc[rows.index])
+    assert (assign_source_folds(rows, 1) != folds).any()
+
+
+def test_split_rows_folds_group_of_two_folds_leaves_out_its_images_of_the_test_fold() -> None:
+    """Another series of their patient may be in the test; and where they are tested, it may be in training."""
+    rows = make_rows([("a", 2), ("b", 2)] * 30).assign(patient="")
+    rows["series"], rows["fold"] = rows["group"], (rows.index // 2 % 3 + 1).astype(str)
+    rows.loc[rows["group"].isin(["g0", "g1"]), "group"] = "joined"  # of the folds 1 and 2: goes to 1
+    params = {"strategy": "folds", "test": 0.0}
+    second = split_rows(rows, make_params(**params, fold=2))
+    joined = rows["group"] == "joined"
+    assert (second["part"][rows["series"] == "g1"] == "left_out").all()
+    assert not (second["part"][rows["series"] == "g0"].isin(["test", "left_out"])).any()
+    assert (second["part"] == "left_out").sum() == 2
+    assert (second["leak"] == "").all()
+    first = split_rows(rows, make_params(**params, fold=1))
+    assert (first["part"][joined] == "test").all()
+    assert set(first["leak"][rows["series"] == "g1"]) == {"unknown_patient"}
+    assert (first["leak"][rows["series"] != "g1"] == "").all()
+    assert summarize_split(rows.join(second), ("a", "b"))["left_out"] == 2

@@ -13,6 +13,7 @@ from numpy.lib.format import open_memmap
 
 from brain_tumor.audit.groups import assign_groups, link_equal_rows, link_near_duplicates
 from brain_tumor.audit.near_duplicates import find_near_duplicates
+from brain_tumor.audit.patients import ADDED, pass_on_to_duplicates
 from brain_tumor.audit.thumbnails import THUMBNAIL_SIDE, Thumbnails, make_thumbnails
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.types import Gray, Ints
@@ -64,18 +65,21 @@ def audit_images(index: pd.DataFrame, read_file: ReadFile, title: str) -> tuple[
     Memory is bounded: images are read one at a time, thumbnails are kept on disk, and about 2 kB per image remain.
 
     Args:
-        index: table with columns path, label, split, patient and sha256; others are kept unchanged.
+        index: table with columns path, label, split, patient and sha256, and as far as known series, fold and
+            source_label (see `patients.add_patients`); others are kept unchanged.
         read_file: returns the bytes of a path.
         title: title of the progress bars.
 
     Returns:
         The table, one row per image in the order of `index`, renumbered, with these columns added:
+            series, fold, source_label: '' where unknown; like patient also known for duplicates of images that have
+                them.
             pixels, width, height, problem, quality_warning: see `ImageRecord`.
             duplicate_id: equal for duplicates: equal, rescaled, re-encoded, mirrored or rotated versions of an image.
             orientation: the transform (see `transforms.TRANSFORMS`) that aligns the image with its first duplicate.
-            group: equal for images that must be in the same part of a split: duplicates, images of one patient,
-                adjacent slices. `duplicate_id` and `group` are named after the smallest content hash among their
-                images, so that they are independent of file names and order.
+            group: equal for images that must be in the same part of a split: duplicates, images of one patient or
+                series, adjacent slices. `duplicate_id` and `group` are named after the smallest content hash among
+                their images, so that they are independent of file names and order.
             kind: the strongest kind of link that the image has, '' if none.
             conflict: whether duplicates of this image have different labels.
         The links: first, second (paths), kind, transform, distance, correlation, sorted by content.
@@ -86,6 +90,7 @@ def audit_images(index: pd.DataFrame, read_file: ReadFile, title: str) -> tuple[
     if not index["path"].is_unique:
         raise UserError(f"{index.loc[index['path'].duplicated(), 'path'].iloc[0]} is listed twice")
     index = index.reset_index(drop=True)
+    index = index.assign(**{name: "" for name in ADDED if name not in index})
     # Images are handled in the order of their contents: neither their order nor their names matter.
     order = index.sort_values(["sha256", "label", "split", "path"]).index
     paths = index.loc[order, "path"].tolist()
@@ -101,7 +106,8 @@ def audit_images(index: pd.DataFrame, read_file: ReadFile, title: str) -> tuple[
     links = pd.concat([link_equal_rows(ordered), link_near_duplicates(near)], ignore_index=True)
     groups = assign_groups(ordered, links)
     links[["first", "second"]] = ordered["path"].to_numpy()[links[["first", "second"]].to_numpy(np.int64)]
-    return table.join(groups.set_index(order)), links[LINK_COLUMNS]
+    table = table.join(groups.set_index(order))
+    return table.assign(**pass_on_to_duplicates(table)), links[LINK_COLUMNS]
 
 
 class _ThumbnailStore:

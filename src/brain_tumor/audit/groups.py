@@ -9,20 +9,21 @@ from brain_tumor.core.types import Ints
 
 # Kinds of links, the strongest first. Links of kind `rejected` are listed, and join nothing.
 DUPLICATE_KINDS = ("exact", "pixels", "near", "mirrored", "rotated")
-GROUPING_KINDS = (*DUPLICATE_KINDS, "patient", "adjacent")
+IDENTITY_KINDS = ("patient", "series")  # known from the source or a table of patients, whatever images look like
+GROUPING_KINDS = (*DUPLICATE_KINDS, *IDENTITY_KINDS, "adjacent")
 
 
 def link_equal_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Link rows with the same bytes, pixels or patient: each row to the one before it."""
+    """Link rows with the same bytes, pixels, patient or series: each row to the one before it."""
     parts = []
-    for kind, column in (("exact", "sha256"), ("pixels", "pixels"), ("patient", "patient")):
+    for kind, column in (("exact", "sha256"), ("pixels", "pixels"), *zip(IDENTITY_KINDS, IDENTITY_KINDS, strict=True)):
         rows = table[table[column] != ""]
         if kind == "pixels":
             rows = rows.drop_duplicates("sha256")
         previous = rows.index.to_series().groupby(rows[column]).shift()
         pairs = previous.dropna().astype(np.int64)
         links = pd.DataFrame({"first": pairs, "second": pairs.index, "kind": kind, "transform": "none"})
-        parts.append(links if kind == "patient" else links.assign(distance=0.0, correlation=1.0))
+        parts.append(links if kind in IDENTITY_KINDS else links.assign(distance=0.0, correlation=1.0))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -43,7 +44,7 @@ def assign_groups(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     usable = (table["problem"] == "").to_numpy()
     both_usable = usable[links["first"].to_numpy(np.int64)] & usable[links["second"].to_numpy(np.int64)]
     duplicates = links[links["kind"].isin(DUPLICATE_KINDS) & both_usable]
-    grouping = links[links["kind"].isin(GROUPING_KINDS) & (both_usable | (links["kind"] == "patient"))]
+    grouping = links[links["kind"].isin(GROUPING_KINDS) & (both_usable | links["kind"].isin(IDENTITY_KINDS))]
     result = pd.DataFrame(index=table.index)
     result["duplicate_id"] = _name_components(table, duplicates, "c")
     result["orientation"] = np.asarray(TRANSFORMS)[resolve_orientations(duplicates, len(table))]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain_tumor.audit.groups import GROUPING_KINDS
+from brain_tumor.audit.groups import GROUPING_KINDS, IDENTITY_KINDS
 from brain_tumor.splits.leakage import leak_type
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ def summarize_audit(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
         "groups_of_several_classes": int((classes > 1).sum()),
         "label_conflicts": int(table.loc[table["conflict"], "duplicate_id"].nunique()),
         "patients": int(table.loc[table["patient"] != "", "patient"].nunique()),
+        "series": int(table.loc[table["series"] != "", "series"].nunique()),
+        "images_of_known_patients": int(has_known_patient(table).sum()),
+        "labels_other_than_in_source": int(labels_differ(table).sum()),
         "unreadable": int((table["pixels"] == "").sum()),
         "blank": int(table["problem"].str.startswith("blank").sum()),
         "quality_warnings": int((table["quality_warning"] != "").sum()),
@@ -42,6 +45,16 @@ def summarize_audit(table: pd.DataFrame, links: pd.DataFrame) -> dict[str, Any]:
     if (table["split"] == "test").any():
         result |= _count_leaks(table[table["split"] == "test"], table[table["split"] == "train"])
     return result
+
+
+def has_known_patient(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which images have a known patient or series."""
+    return (table["patient"] != "") | (table["series"] != "")
+
+
+def labels_differ(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which images have another label than in their source."""
+    return (table["source_label"] != "") & (table["label"] != "") & (table["source_label"] != table["label"])
 
 
 def _count_leaks(test: pd.DataFrame, train: pd.DataFrame) -> dict[str, int]:
@@ -64,7 +77,7 @@ def _agreement_with_patient_ids(table: pd.DataFrame, links: pd.DataFrame) -> dic
     patient = table.set_index("path")["patient"]
     first, second = (links[side].map(patient) for side in ("first", "second"))
     across = (first != second) & (first != "") & (second != "")
-    by_content = links["kind"].isin(GROUPING_KINDS) & (links["kind"] != "patient")
+    by_content = links["kind"].isin(GROUPING_KINDS) & ~links["kind"].isin(IDENTITY_KINDS)
     within = links[by_content & (first == second) & (first != "")]
     siblings = table.loc[(table["patient"] != "") & table.duplicated("patient", keep=False), "path"]
     return {
@@ -75,7 +88,10 @@ def _agreement_with_patient_ids(table: pd.DataFrame, links: pd.DataFrame) -> dic
 
 
 def log_summary(name: str, table: pd.DataFrame, counts: Mapping[str, Any]) -> None:
-    """Log unusable files and those with a quality warning by name, and the main counts of `summarize_audit`."""
+    """Log the main counts, and by name files that are unusable, unusual or labeled otherwise in their source."""
+    other = table[labels_differ(table)]
+    for path, label, source_label in zip(other["path"], other["label"], other["source_label"], strict=True):
+        log.warning("%s: labeled %s, but %s in its source", path, label, source_label)
     for path, problem, warning in zip(table["path"], table["problem"], table["quality_warning"], strict=True):
         if problem or warning:
             log.warning("%s: %s", path, problem or f"does not look like a head ({warning})")

@@ -28,7 +28,7 @@ def read_table(file: str | Path | IO[bytes], numbers: Collection[str] = (), text
 
 
 def is_clean(rows: pd.DataFrame) -> Masks:
-    """Return which rows (N,) are clean: without any related image in training or validation.
+    """Return which rows (N,) are clean: their patient is known, and has no image outside the test rows.
 
     Args:
         rows: with the column `leak` of a split, see `splits.leakage.leak_type`.

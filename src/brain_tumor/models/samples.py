@@ -28,10 +28,12 @@ def read_split(enhanced: Path, split: Path, *parts: str) -> pd.DataFrame:
     Args:
         enhanced: folder with `rows.csv`, whose column `row` is the index into images.npy.
         split: CSV table of the split.
-        parts: `train`, `validation` or `test`.
+        parts: `train`, `validation`, `conformal` or `test`.
     """
-    tables = [read_table(path, numbers=("row",)) for path in (enhanced / "rows.csv", split)]
-    rows = tables[0].merge(tables[1], on="row", validate="1:1")
+    index, assignment = (read_table(path, numbers=("row",)) for path in (enhanced / "rows.csv", split))
+    # The split has patient and fold with what the audit knows of them, the index only what the source says.
+    known = [column for column in assignment if column in index and column != "row"]
+    rows = index.drop(columns=known).merge(assignment, on="row", validate="1:1")
     return rows[rows["part"].isin(parts)].reset_index(drop=True)
 
 
