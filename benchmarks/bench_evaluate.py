@@ -21,7 +21,7 @@ from brain_tumor.evaluation.predictions import TestPredictions
 from brain_tumor.evaluation.probabilities import compared_subsets
 from brain_tumor.evaluation.robustness import perturb
 from brain_tumor.models import runtime
-from brain_tumor.models.calibration import calibrate, to_probabilities
+from brain_tumor.models.calibration import LabeledLogits, calibrate, to_probabilities
 from brain_tumor.models.predict import predict_logits
 from models import CLASSES, make_classifier
 
@@ -56,7 +56,8 @@ def main() -> None:
     compute_logits(pixels[:64])
     forward_seconds, begin = 0.0, time.perf_counter()
     logits = compute_logits(pixels)
-    calibration = calibrate(logits, torch.from_numpy(truth), "softmax")
+    held_out = LabeledLogits(logits, torch.from_numpy(truth))
+    calibration = calibrate(held_out, held_out, "softmax")
     probabilities = [to_probabilities(logits, "softmax", t).numpy() for t in (1.0, calibration.temperature)]
     test = TestPredictions(rows, truth, *probabilities)
     baselines = {f"baseline {k}": random.dirichlet(np.ones(len(CLASSES)), args.images) for k in range(NUM_BASELINES)}

@@ -19,14 +19,15 @@ log = logging.getLogger(__name__)
 
 
 def main(name: str) -> None:
-    """Train on the training rows and select the epoch on the validation rows; test rows are not read."""
+    """Train on the training rows, select the epoch on the validation rows, and calibrate; test rows are not read."""
     recipe = read_training_config(name)
     folder, scratch = Path(f"data/enhanced/{name}"), SCRATCH / "train" / name
-    rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "validation")
-    training, validation = (rows[rows["part"] == part] for part in ("train", "validation"))
+    rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "validation", "conformal")
+    training, validation, conformal = (rows[rows["part"] == part] for part in ("train", "validation", "conformal"))
     images = np.load(folder / "images.npy", mmap_mode="r")
     weights = json.loads(Path(f"data/split/{name}.json").read_text())["class_weights"]
-    result = fit(recipe, images, training, validation, [weights[label] for label in recipe.classes], scratch)
+    class_weights = [weights[label] for label in recipe.classes]
+    result = fit(recipe, images, training, validation, conformal, class_weights, scratch)
     if result is None:  # one process writes for all
         return
     best = result.state.history[result.state.best]
@@ -39,7 +40,8 @@ def main(name: str) -> None:
         numbers = {"selected_epoch": best.epoch, "images": len(training), "parameters": num_parameters}
         write_json(metrics, numbers | {key: getattr(best, key) for key in EpochLog._fields[2:]})
     remove(scratch)
-    log.info("%s: epoch %d, validation accuracy %.4f", name, best.epoch, best.validation_accuracy)
+    accuracy = f"validation accuracy {best.validation_accuracy:.4f}" if len(validation) else "no validation rows"
+    log.info("%s: epoch %d, %s", name, best.epoch, accuracy)
 
 
 if __name__ == "__main__":

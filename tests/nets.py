@@ -27,7 +27,7 @@ def make_config(
             "recipe": "r",
             "dataset": "d",
             "generated_data": True,
-            "classes": tuple("abc"[:classes]),
+            "classes": tuple("abcd"[:classes]),
             "architecture": architecture,
             "head": head,
             "mean": tuple(mean),

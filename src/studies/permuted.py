@@ -59,7 +59,7 @@ def train_on_permuted_labels(name: str, images: Gray, train: pd.DataFrame, scrat
     """
     config = read_training_config(name)
     weights = json.loads(Path(f"data/split/{name}.json").read_text())["class_weights"]
-    return fit(config, images, train, train, [weights[label] for label in config.classes], scratch)
+    return fit(config, images, train, train, train.head(0), [weights[label] for label in config.classes], scratch)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
+from brain_tumor.core.subsets import LEAK_TYPES
 from brain_tumor.evaluation import evaluate
 from brain_tumor.metrics.bootstrap import KEY_COLUMNS
-from brain_tumor.models.calibration import Calibration, calibrate
+from brain_tumor.models.calibration import Calibration, LabeledLogits, calibrate
 from brain_tumor.reporting.results import Results
 from predictions import CLASSES, PARAMS, make_predictions
 
@@ -35,7 +36,7 @@ def test_evaluate_test_rows_measures_subsets_leaks_and_differences() -> None:
     assert gain is not None
     assert gain.value == pytest.approx(correct[:40].mean())
     assert results.baselines() == ["worst"]
-    assert results.count_leaks() == {"duplicate": 20, "transformed_duplicate": 0, "same_group": 0}
+    assert results.count_leaks() == dict.fromkeys(LEAK_TYPES, 0) | {"duplicate": 20}
     uncalibrated, calibrated = results.get("ece", model="uncalibrated"), results.get("ece")
     assert uncalibrated is not None
     assert calibrated is not None
@@ -73,7 +74,8 @@ def test_prediction_set_metrics_rounded_threshold_includes_row() -> None:
     logits = torch.tensor([[26.0, 0.0], [0.0, 26.0]]).repeat(30, 1)
     truth = torch.tensor([0, 1]).repeat(30)
     probabilities = logits.double().softmax(-1).numpy()
-    metrics = evaluate.prediction_set_metrics(probabilities, truth.numpy(), calibrate(logits, truth, "softmax"))
+    rows = LabeledLogits(logits, truth)
+    metrics = evaluate.prediction_set_metrics(probabilities, truth.numpy(), calibrate(rows, rows, "softmax"))
     assert metrics["coverage_at_90"].mean() == 1.0
 
 

@@ -11,6 +11,8 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss, roc_curve
 
 from brain_tumor.models.calibration import (
+    Calibration,
+    LabeledLogits,
     calibrate,
     conformal_threshold,
     fit_temperature,
@@ -68,7 +70,10 @@ def test_conformal_threshold_reaches_coverage(n: int, coverage: float, seed: int
 
 def test_calibrate_prediction_sets_cover_new_rows() -> None:
     logits, truth = sample_overconfident(4000, 4)
-    calibration = calibrate(logits[:2000], truth[:2000], "softmax")
+    # Rows of their own for the thresholds: those that chose the temperature are not exchangeable with new ones.
+    validation, conformal = (LabeledLogits(logits[part], truth[part]) for part in (slice(500), slice(500, 2000)))
+    calibration = calibrate(validation, conformal, "softmax")
+    assert (calibration.validation_images, calibration.conformal_images) == (500, 1500)
     probabilities = to_probabilities(logits[2000:].double(), "softmax", calibration.temperature).numpy()
     true_class = probabilities[np.arange(2000), truth[2000:]]
     for coverage, threshold in calibration.thresholds.items():
@@ -88,5 +93,15 @@ def test_youden_threshold_is_the_best_of_the_roc_curve(rows: list[tuple[int, boo
 
 
 def test_calibrate_operating_point_is_for_two_classes_alone() -> None:
-    assert calibrate(*sample_overconfident(100, 2), "softmax").operating_point is not None
-    assert calibrate(*sample_overconfident(100, 3), "softmax").operating_point is None
+    for classes, has_point in ((2, True), (3, False)):
+        rows = LabeledLogits(*sample_overconfident(100, classes))
+        assert (calibrate(rows, rows, "softmax").operating_point is not None) == has_point
+
+
+def test_calibrate_without_rows_leaves_out_what_they_are_for() -> None:
+    rows, none = LabeledLogits(*sample_overconfident(100, 2)), LabeledLogits(torch.empty(0, 2), torch.empty(0).long())
+    assert calibrate(none, none, "softmax") == Calibration()
+    assert calibrate(rows, none, "softmax").thresholds == {}
+    only_conformal = calibrate(none, rows, "softmax")
+    assert (only_conformal.temperature, only_conformal.operating_point) == (1.0, None)
+    assert set(only_conformal.thresholds) == {"0.9", "0.95"}

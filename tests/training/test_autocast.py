@@ -10,7 +10,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from brain_tumor.attribution.methods import Method, compute_attributions
-from brain_tumor.models.calibration import calibrate
+from brain_tumor.models.calibration import LabeledLogits, calibrate
 from brain_tumor.models.predict import predict_logits, predict_probabilities
 from brain_tumor.training.frozen_features import cache_features
 from brain_tumor.training.optim import Loss
@@ -109,8 +109,9 @@ def test_predict_probabilities_after_autocast_equal_those_of_float32(mixed: Fabr
 
 def test_calibrate_computes_in_float64() -> None:
     logits, truth = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
-    calibration = calibrate(logits, truth, "softmax")
-    assert calibration == calibrate(logits.double(), truth, "softmax")
+    rows, exact = LabeledLogits(logits, truth), LabeledLogits(logits.double(), truth)
+    calibration = calibrate(rows, rows, "softmax")
+    assert calibration == calibrate(exact, exact, "softmax")
     assert calibration.temperature != 1
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor.models.calibration import COVERAGES, calibrate
+from brain_tumor.models.calibration import COVERAGES, LabeledLogits, calibrate
 from brain_tumor.models.predict import predict_logits
 from brain_tumor.models.samples import load_samples
 from brain_tumor.training.fit import FitResult, fit
@@ -19,7 +19,7 @@ CLASSES = ("a", "b", "c")
 IMAGES = make_samples(33).images.numpy()
 LABELS = [CLASSES[k] for k in make_samples(33).targets.tolist()]
 ROWS = pd.DataFrame({"row": range(33), "label": LABELS})
-TRAINING, VALIDATION = ROWS[:24], ROWS[24:]
+TRAINING, VALIDATION, CONFORMAL = ROWS[:24], ROWS[24:29], ROWS[29:]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def recipe(tmp_path: Path) -> TrainingConfig:
 def run(recipe: TrainingConfig, images: np.ndarray = IMAGES) -> FitResult:
     scratch = recipe.weights / "scratch"
     scratch.mkdir(exist_ok=True)
-    result = fit(recipe, images, TRAINING, VALIDATION, EQUAL_WEIGHTS, scratch)
+    result = fit(recipe, images, TRAINING, VALIDATION, CONFORMAL, EQUAL_WEIGHTS, scratch)
     assert result is not None
     return result
 
@@ -44,10 +44,10 @@ def test_fit_config_describes_recipe_code_and_calibration(recipe: TrainingConfig
     assert (config.recipe, config.dataset, config.classes) == ("r", "d", CLASSES)
     assert (config.architecture, config.pretrained, config.mean) == ("resnet10t", "none", (0.5,))
     assert sorted(config.code) == sorted(CODE_ROOMS)
-    # The calibration is that of the finished model on the validation rows.
-    samples = load_samples(IMAGES, VALIDATION, CLASSES)
-    logits = predict_logits(result.model, samples.images, CPU, samples.metadata)
-    assert config.calibration == calibrate(logits, samples.targets, "softmax")
+    # The calibration is that of the finished model on the validation and conformal rows.
+    sets = [load_samples(IMAGES, rows, CLASSES) for rows in (VALIDATION, CONFORMAL)]
+    held_out = [LabeledLogits(predict_logits(result.model, x, CPU, metadata), truth) for x, truth, metadata in sets]
+    assert config.calibration == calibrate(held_out[0], held_out[1], "softmax")
     assert {float(coverage) for coverage in config.calibration.thresholds} == set(COVERAGES)
 
 

@@ -165,7 +165,7 @@ import train
 
 class Guarded(np.memmap):
     def __getitem__(self, rows):
-        assert isinstance(rows, np.ndarray) and rows.max() < FIRST, "training reads test rows"
+        assert isinstance(rows, np.ndarray) and rows.max(initial=0) < FIRST, "training reads test rows"
         return np.asarray(super().__getitem__(rows))
 
 load = np.load

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.models.calibration import to_probabilities
@@ -14,6 +15,7 @@ from brain_tumor.models.classifier import Classifier, load_model, save_model
 from brain_tumor.models.clinical_features import encode_columns, fit_columns
 from brain_tumor.models.predict import predict_logits
 from brain_tumor.models.samples import Samples
+from brain_tumor.training.checkpoint import TrainState
 from brain_tumor.training.trainer import Trainer, train
 from brain_tumor.training.validate import validate
 from nets import (
@@ -152,3 +154,46 @@ def test_trainer_learning_rate_of_each_step_is_that_of_the_schedule(
     factors = [params.schedule.lr_factor(epoch + (step + 1) / 3, 6, losses[:epoch]) for epoch, step in steps]
     assert rates == [0.3 * factor for factor in factors]
     assert len(set(factors)) > 2
+
+
+def test_train_select_last_keeps_the_last_epoch_whatever_validation_says(tmp_path: Path) -> None:
+    worse = {"kind": "sgd", "lr": 1e-9, "momentum": 0.0}  # only the batch norms change
+    last, state = fit(tmp_path / "a.pt", epochs=4, select="last", optimizer=worse)
+    assert state.best == 3
+    best, selected = fit(tmp_path / "b.pt", epochs=4, optimizer=worse)
+    assert selected.history == state.history
+    assert selected.best < 3
+    assert not have_same_weights(last, best)
+
+
+def test_train_without_validation_rows_needs_select_last(tmp_path: Path) -> None:
+    train_set, none = make_samples(24), make_samples(0)
+
+    def run(**changes: Any) -> TrainState:
+        params = make_params(epochs=2, **changes)
+        return train(make_model(), train_set, none, EQUAL_WEIGHTS, params, FABRIC, tmp_path / "s.pt")
+
+    for changes in ({}, {"select": "last", "schedule": {"kind": "plateau"}}):
+        with pytest.raises(UserError, match="no validation rows"):
+            run(**changes)
+    for trainable in ("all", "head"):
+        state = run(select="last", trainable=trainable, augment=())
+        assert state.best == 1
+        assert all(math.isnan(row.validation_loss) for row in state.history)
+        (tmp_path / "s.pt").unlink()
+
+
+@pytest.mark.parametrize(("drop_last", "steps"), [(True, 2), (False, 3)])
+def test_train_drop_last_decides_on_the_images_that_do_not_fill_a_batch(
+    drop_last: bool, steps: int, tmp_path: Path
+) -> None:
+    params = make_params(epochs=1, batch_size=10, drop_last=drop_last)
+    trainer = Trainer(make_model(), make_samples(24), make_samples(9), EQUAL_WEIGHTS, params, FABRIC)
+    assert trainer.steps_per_epoch == steps
+    trainer.run(tmp_path / "s.pt")
+    assert trainer.scheduler.last_epoch == steps - 1
+
+
+def test_train_params_patience_with_select_last_is_rejected() -> None:
+    with pytest.raises(ValidationError, match="select: last"):
+        make_params(select="last", patience=2)

@@ -1,9 +1,9 @@
-"""Temperature scaling, split-conformal thresholds and the operating point, all fitted on validation rows."""
+"""Temperature scaling and the operating point, fitted on validation rows; thresholds of split-conformal sets."""
 
 import logging
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,14 +23,21 @@ class Calibration(Block):
     """Part of `model.json`.
 
     Attributes:
-        temperature: logits are divided by it before they become probabilities (Guo et al. 2017).
-        thresholds: minimum probability of a class in the prediction set, by target coverage.
-        operating_point: decision threshold on the probability of the first class (binary tasks only).
+        temperature: logits are divided by it before they become probabilities (Guo et al. 2017); 1 without validation
+            images.
+        thresholds: minimum probability of a class in the prediction set, by target coverage; none without conformal
+            images.
+        operating_point: decision threshold on the probability of the first class (two classes with validation images
+            only).
+        validation_images: number of images that temperature and operating point were fitted on.
+        conformal_images: number of images that the thresholds were fitted on, and nothing else.
     """
 
     temperature: float = 1.0
     thresholds: Mapping[str, float] = {}
     operating_point: float | None = None
+    validation_images: int = 0
+    conformal_images: int = 0
 
 
 def to_probabilities(logits: Tensor, head: Head, temperature: float = 1.0) -> Tensor:
@@ -39,20 +46,41 @@ def to_probabilities(logits: Tensor, head: Head, temperature: float = 1.0) -> Te
     return scaled.softmax(-1) if head == "softmax" else torch.cat([scaled.sigmoid(), (-scaled).sigmoid()], -1)
 
 
-def calibrate(logits: Tensor, truth: Tensor, head: Head) -> Calibration:
-    """Fit temperature, thresholds and operating point.
+class LabeledLogits(NamedTuple):
+    """Logits (N, classes), or (N, 1) of the sigmoid head, and class indices (N,), of rows without training rows."""
+
+    logits: Tensor
+    truth: Tensor
+
+
+def calibrate(validation: LabeledLogits, conformal: LabeledLogits, head: Head) -> Calibration:
+    """Fit temperature and operating point on validation rows, and the thresholds on conformal rows.
 
     Args:
-        logits: (N, classes) or (N, 1) of rows that the model was not trained on.
-        truth: (N,) class indices.
+        validation: may be without rows, and may have selected the epoch.
+        conformal: may be without rows. The coverage of the prediction sets is guaranteed only if these rows chose
+            neither the epoch nor the temperature.
     """
-    temperature = fit_temperature(logits, truth, head)
-    probabilities, labels = to_probabilities(logits.double(), head, temperature).numpy(), truth.numpy()
-    thresholds = {
-        f"{coverage:g}": round(conformal_threshold(probabilities, labels, coverage), 9) for coverage in COVERAGES
-    }
-    point = round(youden_threshold(probabilities[:, 0], labels == 0), 9) if probabilities.shape[1] == 2 else None
-    return Calibration(temperature=temperature, thresholds=thresholds, operating_point=point)
+    temperature, point = 1.0, None
+    if len(validation.truth):
+        temperature = fit_temperature(*validation, head)
+        probabilities = to_probabilities(validation.logits.double(), head, temperature).numpy()
+        if probabilities.shape[1] == 2:
+            point = round(youden_threshold(probabilities[:, 0], validation.truth.numpy() == 0), 9)
+    thresholds = {}
+    if len(conformal.truth):
+        probabilities = to_probabilities(conformal.logits.double(), head, temperature).numpy()
+        for coverage in COVERAGES:
+            thresholds[f"{coverage:g}"] = round(
+                conformal_threshold(probabilities, conformal.truth.numpy(), coverage), 9
+            )
+    return Calibration(
+        temperature=temperature,
+        thresholds=thresholds,
+        operating_point=point,
+        validation_images=len(validation.truth),
+        conformal_images=len(conformal.truth),
+    )
 
 
 def fit_temperature(logits: Tensor, truth: Tensor, head: Head) -> float:

@@ -1,6 +1,7 @@
 """The classifier (normalization, timm backbone, clinical features) and its folder: model.safetensors, model.json."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from brain_tumor.core.params import Block
 from brain_tumor.models import runtime
 from brain_tumor.models.calibration import Calibration, Head
 from brain_tumor.models.clinical_features import ClinicalFeatureHead, Column
+from brain_tumor.models.initialization import Init, initialize_like_torchvision
 from brain_tumor.models.numerics import Numerics
 from brain_tumor.preprocessing.operations import PreprocessParams
 
@@ -34,7 +36,7 @@ class ModelConfig(Block):
         pretrained: source of the pretrained weights.
         metadata: clinical columns that the model takes as input besides the image.
         numerics: of training; everything that is computed with the model later uses the same.
-        calibration: fitted on the validation rows.
+        calibration: fitted on the validation and conformal rows.
         data: fingerprint of the training data.
         code: fingerprint of each room of the training code.
         versions: versions of the libraries that compute.
@@ -65,14 +67,22 @@ class Classifier(nn.Module):
     the gray channel is repeated three times.
     """
 
-    def __init__(self, config: ModelConfig, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Path | None = None,
+        init: Init = "timm",
+        regularization: Mapping[str, float] | None = None,
+    ) -> None:
         """Build the model of `config`.
 
         Args:
             weights: file of the backbone's pretrained weights; None for random ones.
+            init: whose random weights.
+            regularization: arguments of timm's model that matter in training only, as `drop_path_rate`.
 
         Raises:
-            UserError: the sigmoid head with other than two classes.
+            UserError: the sigmoid head with other than two classes, or an architecture without this regularization.
         """
         super().__init__()
         self.head: Head = config.head
@@ -80,18 +90,23 @@ class Classifier(nn.Module):
             raise UserError(f"head: sigmoid has one logit, for two classes; the recipe has {len(config.classes)}")
         channels = 1 if len(set(config.mean)) == len(set(config.std)) == 1 else 3
         num_logits = len(config.classes) if self.head == "softmax" else 1
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = dict(regularization or {})
         if getattr(get_pretrained_cfg(config.architecture), "fixed_input_size", False):
             options["img_size"] = config.preprocess.size
         if weights is not None:
             # timm adapts the stem and head of a local file as it does those of its own downloads.
             options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
-        backbone: Any = create_model(config.architecture, num_classes=num_logits, in_chans=channels, **options)
+        try:
+            backbone: Any = create_model(config.architecture, num_classes=num_logits, in_chans=channels, **options)
+        except TypeError as error:
+            raise UserError(f"{config.architecture} does not have all of {', '.join(options)}: {error}") from None
         if weights is not None:
             # With few classes, timm initializes the head of EfficientNets so widely that logits reach hundreds.
             head = backbone.get_classifier()
             nn.init.normal_(head.weight, std=HEAD_INIT_SD)
             nn.init.zeros_(head.bias)
+        elif init == "torchvision":
+            initialize_like_torchvision(backbone)
         self.backbone = backbone
         self.metadata = ClinicalFeatureHead(config.metadata, num_logits)
         self.register_buffer("mean", torch.tensor(config.mean[:channels]).view(1, -1, 1, 1), persistent=False)

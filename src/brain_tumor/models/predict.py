@@ -29,6 +29,8 @@ def predict_logits(
     Without metadata all of it counts as missing.
     """
     model.eval()
+    if not len(images):
+        return torch.empty(0, 1)
     features = metadata if metadata is not None else model.metadata.unknown.expand(len(images), -1)
     pairs = zip(images.split(batch_size), features.split(batch_size), strict=True)
     return torch.cat([model(to_unit(x, device), m.to(device)).float().cpu() for x, m in pairs])

@@ -76,9 +76,9 @@ def launch_fabric(numerics: Numerics = "native") -> "Fabric":
         accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
     )  # fmt: skip
     fabric.launch()
-    if device.type == "cpu":
-        _set_cpu_numerics(numerics)  # the start of several processes sets another number of threads
     if fabric.world_size > 1:
+        if device.type == "cpu":
+            _set_cpu_numerics(numerics)  # the start of several processes sets another number of threads
         log.info("process %d of %d", fabric.global_rank + 1, fabric.world_size)
     return fabric
 

@@ -21,6 +21,8 @@ def plot_learning_curves(path: Path | BytesIO, curves: pd.DataFrame, selected: i
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for part, color in (("train", "tab:gray"), ("validation", "tab:blue")):
+            if curves[f"{part}_{quantity}"].isna().all():  # a split without validation rows
+                continue
             name = "training (augmented)" if part == "train" else part
             axes.plot(curves["epoch"], curves[f"{part}_{quantity}"], "o-", ms=3, color=color, label=name)
         axes.axvline(selected, color="tab:orange", lw=1, label=f"selected: epoch {selected}")

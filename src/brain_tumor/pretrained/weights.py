@@ -61,9 +61,14 @@ class FileWeights(Block):
 
 
 class NoWeights(Block):
-    """Random initialization."""
+    """Random initialization.
+
+    Attributes:
+        init: how the weights are drawn: as `timm` does, or as `torchvision` does with a new linear layer at the end.
+    """
 
     kind: Literal["none"]
+    init: Literal["timm", "torchvision"] = "timm"
 
 
 class BackboneParams(Block):
@@ -83,7 +88,7 @@ def save_weights(params: BackboneParams, folder: Path) -> dict[str, Any]:
 
     Returns:
         The keys architecture; mean and std per channel, from timm's configuration of the architecture; source; sha256
-        of the weights ('' without weights).
+        of the weights ('' without weights); and without weights init, how they are drawn.
 
     Raises:
         UserError: an unknown architecture, or weights that are missing or do not fit.
@@ -101,7 +106,7 @@ def save_weights(params: BackboneParams, folder: Path) -> dict[str, Any]:
         _copy_verified(Path(weights.path), weights.sha256, folder / WEIGHTS_FILE)
         source = f"file {Path(weights.path).name}"
     else:
-        source = "none: random initialization"
+        source = f"none: random initialization of {weights.init}"
     config: Any = get_pretrained_cfg(params.architecture)
     path = folder / WEIGHTS_FILE
     return {
@@ -110,6 +115,7 @@ def save_weights(params: BackboneParams, folder: Path) -> dict[str, Any]:
         "std": list(config.std),
         "source": source,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "",
+        **({"init": weights.init} if isinstance(weights, NoWeights) else {}),
     }
 
 

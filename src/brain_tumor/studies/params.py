@@ -33,6 +33,24 @@ class CrossvalParams(Block):
     seed: int
 
 
+class PatientsParams(Block):
+    """`patients`: cross-validation by patients, with the folds of the data set's source.
+
+    Attributes:
+        recipes: the recipes that are trained again on each fold.
+        folds: names of the source's folds.
+        validation: fraction of the images outside the test fold that is used for validation.
+        seed: seed of the groups that have no fold, and of the bootstrap.
+        rounds: of the bootstrap.
+    """
+
+    recipes: tuple[Study, ...]
+    folds: tuple[int | str, ...]
+    validation: float
+    seed: int
+    rounds: int
+
+
 class PermutedParams(Block):
     """`permuted`: heat maps of models that are trained on permuted labels.
 

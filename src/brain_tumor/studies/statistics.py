@@ -38,9 +38,12 @@ def read_fold_predictions(
     folder: Path, repeats: Sequence[int], folds: Sequence[int]
 ) -> dict[tuple[int, int], pd.DataFrame]:
     """Read the predictions of a cross-validation, by repeat and fold; errors as in `read_predictions`."""
-    keys = [(repeat, fold) for repeat in repeats for fold in folds]
-    tables = read_predictions(folder, [f"{repeat}-{fold}" for repeat, fold in keys])
-    return dict(zip(keys, tables.values(), strict=True))
+    tables = read_predictions(folder, [str(repeat) for repeat in repeats])
+    return {
+        (repeat, fold): tables[str(repeat)][tables[str(repeat)]["fold"] == fold].reset_index(drop=True)
+        for repeat in repeats
+        for fold in folds
+    }
 
 
 def prediction_arrays(table: pd.DataFrame, classes: Sequence[str]) -> tuple[Ints, Floats]:

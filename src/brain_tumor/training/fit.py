@@ -13,7 +13,7 @@ import torch
 
 from brain_tumor.core.types import Gray
 from brain_tumor.models import runtime
-from brain_tumor.models.calibration import calibrate
+from brain_tumor.models.calibration import LabeledLogits, calibrate
 from brain_tumor.models.classifier import Classifier, ModelConfig
 from brain_tumor.models.clinical_features import fit_columns
 from brain_tumor.models.numerics import describe_numerics
@@ -40,6 +40,7 @@ def fit(
     images: Gray,
     training: pd.DataFrame,
     validation: pd.DataFrame,
+    conformal: pd.DataFrame,
     class_weights: Sequence[float],
     scratch: Path,
 ) -> FitResult | None:
@@ -47,6 +48,7 @@ def fit(
 
     Args:
         images: (N, H, W) of all rows, memory-mapped: the images of other rows are not read.
+        conformal: rows that set the thresholds of the prediction sets; may be empty, as the validation rows may.
         class_weights: inverse frequency of each class among the training rows.
         scratch: folder for the checkpoint of an interrupted run, see `checkpoint_path`.
 
@@ -61,7 +63,9 @@ def fit(
     # Not whether the file exists: declared weights that are missing must be an error, never random weights.
     weights = recipe.weights / "model.safetensors" if backbone["sha256"] else None
     metadata = fit_columns(training, params.metadata)
-    train_set, val_set = (load_samples(images, rows, recipe.classes, metadata) for rows in (training, validation))
+    train_set, val_set, conformal_set = (
+        load_samples(images, rows, recipe.classes, metadata) for rows in (training, validation, conformal)
+    )
     config = ModelConfig(
         recipe=recipe.name,
         dataset=recipe.dataset,
@@ -75,21 +79,25 @@ def fit(
         preprocess=recipe.preprocess,
         metadata=metadata,
         numerics=params.numerics,
-        data=fingerprint_samples(train_set, val_set),
+        data=fingerprint_samples(train_set, val_set, conformal_set),
         code=fingerprint_code(),
         versions={"torch": torch.__version__.split("+")[0], "timm": timm.__version__},
     )
     torch.manual_seed(params.seed)  # for the new head, or all weights when training from scratch
-    model = Classifier(config, weights)
-    settings = f"{config.model_dump_json()} {params.model_dump_json()} {list(class_weights)}"
+    model = Classifier(config, weights, backbone.get("init", "timm"), params.regularization())
+    init = backbone.get("init", "timm")
+    settings = f"{config.model_dump_json()} {init} {params.model_dump_json()} {list(class_weights)}"
     share = runtime.micro_batch_size(-(-params.batch_size // fabric.world_size))
     numerics = f"{describe_numerics(params.numerics, fabric.device)}, {fabric.world_size} processes, {share} images"
     checkpoint = checkpoint_path(scratch, settings, numerics)
     state = train(model, train_set, val_set, class_weights, params, fabric, checkpoint)
     if fabric.global_rank:
         return None
-    logits = predict_logits(model, val_set.images, fabric.device, val_set.metadata)
-    calibration = calibrate(logits, val_set.targets, config.head)
+    held_out = [
+        LabeledLogits(predict_logits(model, samples.images, fabric.device, samples.metadata), samples.targets)
+        for samples in (val_set, conformal_set)
+    ]
+    calibration = calibrate(held_out[0], held_out[1], config.head)
     return FitResult(model, config.model_copy(update={"calibration": calibration}), state)
 
 

@@ -73,6 +73,8 @@ class TrainableHead(nn.Module):
 
 def cache_features(model: Classifier, images: Tensor, device: torch.device, path: Path) -> Tensor:
     """Compute the backbone's features of (N, H, W) uint8 images: (N, D) float32, memory-mapped from the file `path`."""
+    if not len(images):
+        return torch.empty(0, 0)
     extractor = FeatureExtractor(model.backbone).eval()
     done, features = 0, np.empty(0, np.float32)
     for batch in tqdm(images.split(FEATURE_BATCH_SIZE), "frozen features", unit="batch", mininterval=2):

@@ -29,7 +29,12 @@ class TrainParams(Block):
         optimizer: optimizer and peak learning rate.
         schedule: learning rate over the epochs.
         loss: loss of the training images.
-        select: the epoch whose weights are kept, by validation loss or accuracy (the earliest of equals).
+        drop_last: leave out the images of an epoch that do not fill a last batch.
+        dropout: probability with which a feature before the classification layer is dropped in training; none: that of
+            the architecture.
+        drop_path: probability with which the last residual block is skipped in training (stochastic depth, Huang et al.
+            2016), falling linearly to 0 for the first; none: that of the architecture.
+        select: the epoch whose weights are kept, by validation loss or accuracy (the earliest of equals), or the last.
         patience: epochs without improvement after which training stops; none: never before `epochs`.
         ema: decay of the exponential moving average of the weights, which is then validated and kept instead of
             the weights themselves; none: no average.
@@ -49,7 +54,10 @@ class TrainParams(Block):
     optimizer: OptimizerParams
     schedule: Schedule
     loss: Loss
-    select: Literal["loss", "accuracy"]
+    drop_last: bool = True
+    dropout: float | None = Field(None, ge=0, lt=1)
+    drop_path: float | None = Field(None, ge=0, lt=1)
+    select: Literal["loss", "accuracy", "last"]
     patience: int | None = Field(None, ge=1)
     ema: float | None = Field(None, gt=0, lt=1)
     augment: tuple[Augmentation, ...]
@@ -64,6 +72,22 @@ class TrainParams(Block):
         if self.compile and self.numerics == "portable":
             raise ValueError("compile generates code for the CPU of this machine: it needs numerics: native")
         return self
+
+    @model_validator(mode="after")
+    def _require_selection(self) -> Self:
+        if self.select == "last" and self.patience is not None:
+            raise ValueError("patience stops after the best epoch, but select: last keeps the last one")
+        return self
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether training reads validation rows."""
+        return self.select != "last" or self.schedule.kind == "plateau"
+
+    def regularization(self) -> dict[str, float]:
+        """Return the arguments of timm's model that are set here."""
+        rates = {"drop_rate": self.dropout, "drop_path_rate": self.drop_path}
+        return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 class TrainingConfig(NamedTuple):

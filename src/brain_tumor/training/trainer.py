@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +69,8 @@ class Trainer:
         self.class_weights = torch.tensor(class_weights, device=fabric.device)
         # Copies on the CPU, so that the normalizer of a batch does not wait for the device.
         self.cpu_targets, self.cpu_class_weights = train_set.targets.cpu(), torch.tensor(class_weights)
-        self.steps_per_epoch = max(1, len(train_set.targets) // params.batch_size)
+        steps, remainder = divmod(len(train_set.targets), params.batch_size)
+        self.steps_per_epoch = max(1, steps + (remainder > 0 and not params.drop_last))
         self.micro_batch_size = runtime.micro_batch_size(-(-params.batch_size // fabric.world_size))
         # A fused optimizer unscales float16 gradients in its step, which is after clipping.
         has_scaler = getattr(fabric.strategy.precision, "scaler", None) is not None
@@ -116,7 +118,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(_derive_seed(params.seed, "epoch", epoch))
         set_train_mode(self.net)
         order = torch.randperm(len(self.cpu_targets), generator=generator)
-        # Rows that do not fill a last batch are left out of this epoch.
+        # With drop_last, rows that do not fill a last batch are left out of this epoch.
         batches = order[: self.steps_per_epoch * params.batch_size].split(params.batch_size)
         meter, begin = EpochMeter(fabric), time.perf_counter()
         bar = tqdm(batches, f"epoch {epoch + 1}/{params.epochs}", unit="step", mininterval=2, leave=False)
@@ -191,8 +193,10 @@ class Trainer:
         return x
 
     def validate(self) -> tuple[float, float]:
-        """Compute the loss and the accuracy on the validation set."""
+        """Compute the loss and the accuracy on the validation set; NaN without validation rows."""
         params = self.params
+        if not len(self.val_set.targets):
+            return math.nan, math.nan
         return validate(self.eval_model, self.val_set, params.loss, params.head, self.class_weights, self.fabric)
 
     @property
@@ -201,10 +205,11 @@ class Trainer:
         return self.ema.module if self.ema else self.net
 
     def update_best(self, state: TrainState) -> TrainState:
-        """Keep the weights of the last epoch if it is better than all before."""
+        """Keep the weights of the last epoch if it is better than all before, or if the last one is to be kept."""
 
         def score(row: EpochLog) -> float:
-            return -row.validation_loss if self.params.select == "loss" else row.validation_accuracy
+            values = {"loss": -row.validation_loss, "accuracy": row.validation_accuracy, "last": float(row.epoch)}
+            return values[self.params.select]
 
         last = len(state.history) - 1
         if last and score(state.history[last]) <= score(state.history[state.best]):
@@ -235,8 +240,17 @@ def train(
     Raises:
         UserError: a loss that is not finite, not enough memory, or parameters that contradict each other.
     """
-    if params.batch_size < fabric.world_size:
-        raise UserError(f"train.batch_size is {params.batch_size}, less than the number of processes")
+    last_batch = params.batch_size if params.drop_last else len(train_set.targets) % params.batch_size
+    if min(params.batch_size, last_batch or params.batch_size) < fabric.world_size:
+        raise UserError(
+            f"train.batch_size is {params.batch_size}, and the last batch has {last_batch} images: less than the "
+            "number of processes"
+        )
+    if params.needs_validation and not len(val_set.targets):
+        raise UserError(
+            "the split has no validation rows: set split.validation, or keep the last epoch with train.select: last "
+            "and a schedule other than plateau"
+        )
     freeze_backbone(model, params.trainable)
     model.to(fabric.device).to(memory_format=torch.channels_last)
     net: nn.Module = model
