@@ -15,7 +15,6 @@ from brain_tumor.metrics.bootstrap import (
     bootstrap_metrics,
     resample,
 )
-from brain_tumor.metrics.classification import expected_ece_if_calibrated
 
 PARAMS = BootstrapParams(rounds=200, seed=0)
 CLASSES = ("a", "b", "c")
@@ -46,13 +45,17 @@ def test_bootstrap_metrics_intervals_contain_values_and_repeat() -> None:
     table = bootstrap_metrics(units, [all_rows(probabilities)], CLASSES, PARAMS)
     assert set(table.loc[table["class"] == "", "n"]) == {150}
     assert select(table, "recall", **{"class": "a"})["n"] == (units.truth == 0).sum()
+    assert select(table, "ece")[["low", "high"]].isna().all(), "it is biased: calibration_error has the interval"
+    table = table[table["metric"] != "ece"]
+    assert (table["low"] < table["value"]).sum() > 0.9 * len(table)
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
-    assert select(table, "accuracy")["wilson_low"] < select(table, "accuracy")["value"]
+    for label, count in zip(CLASSES, np.bincount(units.truth), strict=True):
+        assert set(table.loc[table["class"] == label, "n"]) == {count}
     repeated = bootstrap_metrics(units, [all_rows(probabilities)], CLASSES, PARAMS)
-    pd.testing.assert_frame_equal(table, repeated)
+    pd.testing.assert_frame_equal(table, repeated[repeated["metric"] != "ece"])
     other = bootstrap_metrics(units, [all_rows(probabilities)], CLASSES, BootstrapParams(rounds=200, seed=1))
-    assert select(other, "auroc")["low"] != select(table, "auroc")["low"]
+    assert select(other, "auprc")["low"] != select(table, "auprc")["low"]
     assert select(other, "auroc")["value"] == select(table, "auroc")["value"]
 
 
@@ -94,18 +97,6 @@ def test_resample_draws_whole_groups_and_keeps_the_strata() -> None:
     assert (resample(units, 1, PARAMS) != weights).any()
 
 
-def test_bootstrap_metrics_calibrated_ece_interval_nears_zero() -> None:
-    """Resampling makes the error larger: a percentile interval would exclude the true value, which is 0 here."""
-    random = np.random.default_rng(1)
-    probabilities = random.dirichlet(np.ones(3), 300)
-    truth = np.array([random.choice(3, p=row) for row in probabilities])
-    units = ResamplingUnits(truth, [f"g{i}" for i in range(300)], ["all"] * 300)
-    estimate = select(bootstrap_metrics(units, [all_rows(probabilities)], CLASSES, PARAMS), "ece")
-    assert estimate["low"] < 0.02 < estimate["value"] <= estimate["high"]
-    expected = expected_ece_if_calibrated(probabilities.max(1), 0)
-    assert estimate["value"] == pytest.approx(expected, abs=0.03)
-
-
 def test_bootstrap_metrics_differences_use_the_same_resamples() -> None:
     units, probabilities = make_case()
     worse = probabilities.copy()
@@ -119,6 +110,15 @@ def test_bootstrap_metrics_differences_use_the_same_resamples() -> None:
     unpaired = sum(accuracy["high"] - accuracy["low"] for accuracy in accuracies)
     assert paired["high"] - paired["low"] < unpaired, "what both have in common cancels out"
     assert select(table, "accuracy", model="m", subset="all", reference_subset="half")["n"] == 75
+
+
+def test_bootstrap_metrics_no_difference_between_sets_of_different_classes() -> None:
+    units, probabilities = make_case()
+    without_c = PredictionSet("m", "part", probabilities, units.truth < 2)
+    table = bootstrap_metrics(units, [all_rows(probabilities), without_c], CLASSES, PARAMS, [(0, 1)])
+    assert set(table["reference_subset"]) == {""}
+    assert select(table, "macro_f1", subset="part")["n"] == (units.truth < 2).sum()
+    assert table.loc[(table["subset"] == "part") & (table["class"] == "c"), "value"].isna().any()
 
 
 def test_bootstrap_means_leave_out_nan() -> None:
@@ -144,7 +144,9 @@ def test_bootstrap_metrics_sets_without_rows_are_left_out() -> None:
 def test_bootstrap_metrics_single_row_leaves_undefined_metrics_empty() -> None:
     units = ResamplingUnits(np.array([1]), ["g"], ["s"])
     table = bootstrap_metrics(units, [all_rows(np.array([[0.2, 0.5, 0.3]]))], CLASSES, PARAMS)
-    assert select(table, "accuracy")["value"] == select(table, "accuracy")["low"] == 1.0
+    accuracy = select(table, "accuracy")
+    assert accuracy["value"] == accuracy["high"] == 1.0
+    assert accuracy["low"] < 0.25
     assert np.isnan(select(table, "auroc")["value"])
     assert np.isnan(select(table, "auroc")["low"])
 

@@ -10,21 +10,17 @@ from pydantic import Field
 
 from brain_tumor.core.params import Block
 from brain_tumor.core.types import Floats, Ints, Masks
-from brain_tumor.metrics.classification import (
-    Metrics,
-    classification_metrics,
-    confusion_matrices,
-    safe_divide,
-    wilson_interval,
-)
+from brain_tumor.metrics.classification import Metrics, classification_metrics, safe_divide
+from brain_tumor.metrics.estimates import SubsetRows, interval_line, tabulate_differences, tabulate_metrics
+from brain_tumor.metrics.intervals import bootstrap_interval, proportion_interval
 from brain_tumor.parallel import ordered_map
 
 CHUNK_ROUNDS = 100  # resamples computed together
-METHOD = "95 % percentile bootstrap over groups, stratified by class"
+METHOD = "95 % intervals over groups: Jeffreys for proportions, bootstrap for differences and scores"
 KEY_COLUMNS = (
     "model", "reference", "subset", "reference_subset", "attribute", "attribute_value", "class", "metric",
 )  # fmt: skip
-COLUMNS = (*KEY_COLUMNS, "n", "value", "low", "high", "wilson_low", "wilson_high")
+COLUMNS = (*KEY_COLUMNS, "n", "value", "low", "high")
 
 
 class PredictionSet(NamedTuple):
@@ -97,29 +93,50 @@ def bootstrap_metrics(
         prediction_sets: sets without rows are left out.
         classes: names of the K classes.
         params: number of resamples and seed.
-        differences: pairs of indices into `prediction_sets`; of each the first minus the second is computed as well.
+        differences: pairs of indices into `prediction_sets`; of each the first minus the second is computed as well,
+            unless their rows are of different classes.
         operating_point: decision threshold on the probability of the first class (binary tasks only).
 
     Returns:
         One row per metric, with the columns `COLUMNS`. `reference` and `reference_subset` are '' except for
         differences, where one or both name what was subtracted. `class` is '' for all classes together. `n` is the
-        number of rows that the metric is about (of recall those of the class). `low` and `high` are the 95 %
-        percentile bootstrap interval, `wilson_low` and `wilson_high` Wilson's interval of plain proportions.
+        number of rows that the metric is about, by class those of the class. `low` and `high` are the ends of the 95 %
+        interval, see `estimates`.
     """
     non_empty = {index: predictions for index, predictions in enumerate(prediction_sets) if predictions.mask.any()}
     sets = list(non_empty.values())
     replicates = dict(zip(non_empty, _replicate(units, sets, params, operating_point), strict=True))
     tables = []
     for index, prediction_set in non_empty.items():
-        table = _tabulate(replicates[index], int(prediction_set.mask.sum()), classes)
-        tables.append(_label(_add_wilson(table, units, prediction_set, classes), prediction_set))
+        rows = _subset_rows(prediction_set, units, params, operating_point)
+        tables.append(_label(tabulate_metrics(rows, *replicates[index], classes), prediction_set))
     for first, second in differences:
         if first in non_empty and second in non_empty:
+            minuend, subtrahend = non_empty[first], non_empty[second]
+            if set(units.truth[minuend.mask]) != set(units.truth[subtrahend.mask]):
+                continue
             difference = _subtract(replicates[first], replicates[second])
-            table = _tabulate(difference, int(non_empty[second].mask.sum()), classes)
-            tables.append(_label(table, non_empty[first], non_empty[second]))
+            num_groups = len(set(np.asarray(units.groups)[subtrahend.mask]))
+            table = tabulate_differences(*difference, int(subtrahend.mask.sum()), num_groups, classes)
+            tables.append(_label(table, minuend, subtrahend))
     columns = list(COLUMNS)
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _subset_rows(
+    predictions: PredictionSet, units: ResamplingUnits, params: BootstrapParams, operating_point: float | None
+) -> SubsetRows:
+    """Select the rows of a set."""
+    mask = predictions.mask
+    return SubsetRows(
+        truth=units.truth[mask],
+        probabilities=predictions.probabilities[mask],
+        groups=np.unique(np.asarray(units.groups)[mask], return_inverse=True)[1],
+        means={name: values[mask] for name, values in predictions.means.items()},
+        operating_point=operating_point,
+        rounds=params.rounds,
+        seed=params.seed,
+    )
 
 
 def bootstrap_means(
@@ -146,9 +163,17 @@ def bootstrap_means(
         ]
     )
     means = safe_divide(filled.sum(0), defined.sum(0))
-    return {
-        name: (float(means[k]), *_interval(name, float(means[k]), resamples[:, k])) for k, name in enumerate(values)
-    }
+    codes = np.unique(np.asarray(units.groups), return_inverse=True)[1]
+    result = {}
+    for k, name in enumerate(values):
+        rows, mean = defined[:, k] > 0, float(means[k])
+        if rows.any() and np.isin(filled[rows, k], (0, 1)).all():
+            interval = proportion_interval(filled[rows, k] > 0, codes[rows])
+        else:
+            interval = bootstrap_interval(resamples[:, k], len(np.unique(codes[rows])))
+        _, _, *estimate = interval_line(name, int(rows.sum()), mean, interval)
+        result[name] = (estimate[0], estimate[1], estimate[2])
+    return result
 
 
 def resample(units: ResamplingUnits, chunk: int, params: BootstrapParams) -> Floats:
@@ -258,17 +283,6 @@ def _subtract(first: Replicates, second: Replicates) -> Replicates:
     return Replicates(estimate, resamples)
 
 
-def _tabulate(replicates: Replicates, n: int, classes: Sequence[str]) -> pd.DataFrame:
-    """List metrics with their bootstrap intervals, those of all classes together first."""
-    estimate, resamples = replicates
-    rows = [("", name, values[0], resamples.overall[name]) for name, values in estimate.overall.items()]
-    for name, values in estimate.by_class.items():
-        rows += [(label, name, values[0, k], resamples.by_class[name][:, k]) for k, label in enumerate(classes)]
-    lines = [(label, name, n, value, *_interval(name, float(value), samples)) for label, name, value, samples in rows]
-    table = pd.DataFrame(lines, columns=["class", "metric", "n", "value", "low", "high"])
-    return table.assign(wilson_low=np.nan, wilson_high=np.nan)
-
-
 def _label(table: pd.DataFrame, prediction_set: PredictionSet, reference: PredictionSet | None = None) -> pd.DataFrame:
     """Add the key columns: those of a set, or of the difference of two, where `reference` names what differs."""
     return table.assign(
@@ -279,41 +293,3 @@ def _label(table: pd.DataFrame, prediction_set: PredictionSet, reference: Predic
         attribute=prediction_set.attribute,
         attribute_value=prediction_set.attribute_value,
     )
-
-
-def _interval(metric: str, value: float, resamples: Floats) -> tuple[float, float]:
-    """Return the 95 % interval of a metric from its (R,) resamples; NaN where the metric is not defined.
-
-    Percentile bootstrap. Resampling biases calibration errors upwards: theirs is the basic (reverse-percentile)
-    bootstrap, limited to 0 and more, and widened to hold the value.
-    """
-    defined: Floats = resamples[np.isfinite(resamples)]
-    if not len(defined) or not np.isfinite(value):
-        return np.nan, np.nan
-    low, high = map(float, np.quantile(defined, (0.025, 0.975)))
-    if metric.endswith("ece") and value >= 0 and low >= 0:  # an error, not a difference of two
-        return min(max(0.0, 2 * value - high), value), max(2 * value - low, value)
-    return low, high
-
-
-def _add_wilson(
-    table: pd.DataFrame, units: ResamplingUnits, predictions: PredictionSet, classes: Sequence[str]
-) -> pd.DataFrame:
-    """Fill in Wilson's interval of plain proportions, and the number of rows that each of them is about."""
-    predicted = predictions.probabilities[predictions.mask].argmax(1)
-    weights = np.ones((1, len(predicted)))
-    matrix = confusion_matrices(units.truth[predictions.mask], predicted, weights, len(classes))[0]
-    hits, support, predicted_count, n = np.diag(matrix), matrix.sum(1), matrix.sum(0), matrix.sum()
-    proportions = {("accuracy", ""): (hits.sum(), n)}
-    for k, label in enumerate(classes):
-        proportions["recall", label] = hits[k], support[k]
-        proportions["precision", label] = hits[k], predicted_count[k]
-        proportions["specificity", label] = n - support[k] - predicted_count[k] + hits[k], n - support[k]
-    keys = list(zip(table["metric"], table["class"], strict=True))
-    intervals = []
-    for key in keys:
-        part, whole = proportions.get(key, (0, 0))
-        intervals.append(wilson_interval(part, whole) if whole else (np.nan, np.nan))
-    sizes = [proportions.get(key, (0, n))[1] for key in keys]
-    low, high = zip(*intervals, strict=True)
-    return table.assign(n=np.array(sizes, np.int64), wilson_low=low, wilson_high=high)

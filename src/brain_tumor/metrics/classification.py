@@ -10,6 +10,7 @@ import numpy as np
 
 from brain_tumor.core.types import Floats, Ints, Masks
 
+SQUARED_GAPS = "squared_gaps"  # plug-in estimate, from which `calibration_error` is computed
 NUM_BINS = 15  # of the calibration errors, each with the same number of rows
 TARGET_RATE = (
     0.95 - 1e-12
@@ -42,9 +43,9 @@ def classification_metrics(
     overall |= proper_scores(truth, probabilities, weights)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == truth
     overall["ece"] = calibration_error(confidence, correct, weights)
-    errors = [calibration_error(probabilities[:, k], truth == k, weights) for k in range(num_classes)]
-    by_class["ece"] = np.stack(errors, 1)
-    overall["classwise_ece"] = by_class["ece"].mean(1)
+    overall[SQUARED_GAPS] = squared_gaps(confidence, correct, weights)
+    errors = [squared_gaps(probabilities[:, k], truth == k, weights) for k in range(num_classes)]
+    by_class[SQUARED_GAPS] = np.stack(errors, 1)
     if num_classes == 2:
         names = ("sensitivity_at_95_specificity", "specificity_at_95_sensitivity")
         overall |= {name: rankings[0][name] for name in names}
@@ -143,7 +144,8 @@ def proper_scores(truth: Ints, probabilities: Floats, weights: Floats) -> dict[s
 def calibration_error(confidence: Floats, correct: Masks, weights: Floats) -> Floats:
     """Compute the expected calibration error (R,): the mean gap of confidence and accuracy over bins of equal mass.
 
-    The bins are those of the unweighted rows, for all weightings.
+    The bins are those of the unweighted rows, for all weightings. With few rows it is above 0 even for a model that is
+    perfectly calibrated: `squared_gaps` without its `squared_gap_bias` is not.
     """
     bins = np.eye(NUM_BINS)[assign_bins(confidence)]
     gaps = weights @ (bins * (correct - confidence)[:, None])
@@ -151,15 +153,33 @@ def calibration_error(confidence: Floats, correct: Masks, weights: Floats) -> Fl
     return error
 
 
-def expected_ece_if_calibrated(confidence: Floats, seed: int, draws: int = 200) -> float:
-    """Return the mean calibration error of rows with this (N,) confidence if the model were perfectly calibrated.
+def squared_gaps(confidence: Floats, correct: Masks, weights: Floats) -> Floats:
+    """Compute the mean squared gap (R,) of confidence and accuracy over bins of equal mass."""
+    bins = np.eye(NUM_BINS)[assign_bins(confidence)]
+    gaps, sizes = weights @ (bins * (correct - confidence)[:, None]), weights @ bins
+    error: Floats = (safe_divide(gaps, sizes, 0.0) * gaps).sum(1) / weights.sum(1)
+    return error
 
-    It is not 0: the true classes are drawn by the confidence, and few rows deviate from it by chance.
+
+def squared_gap_bias(confidence: Floats, correct: Masks, groups: Ints) -> float:
+    """Compute by how much the unweighted `squared_gaps` is too large: the mean variance of the gaps.
+
+    Kumar, Liang and Ma (2019) subtract it, with the variance of independent rows; here it is that of whole groups.
+
+    Args:
+        groups: (N,) number of the group of each row.
     """
-    random = np.random.default_rng(seed)
-    ones = np.ones((1, len(confidence)))
-    errors = [calibration_error(confidence, random.random(len(confidence)) < confidence, ones) for _ in range(draws)]
-    return float(np.mean(errors))
+    residuals, bins = correct - confidence, assign_bins(confidence)
+    total = 0.0
+    for number in np.unique(bins):
+        rows = bins == number
+        values = residuals[rows] - residuals[rows].mean()
+        sums = np.bincount(groups[rows], values)
+        count = len(np.unique(groups[rows]))
+        # A bin with a single group says nothing about its variance: its whole gap may be chance.
+        variance = (sums**2).sum() / rows.sum() ** 2 * count / (count - 1) if count > 1 else residuals[rows].mean() ** 2
+        total += float(variance) * int(rows.sum())
+    return total / len(residuals)
 
 
 def assign_bins(confidence: Floats) -> Ints:

@@ -9,7 +9,7 @@ from brain_tumor.core.subsets import CLEAN, LEAK_TYPES, MODEL, PATIENT_MEAN, PUB
 from brain_tumor.core.tables import read_table
 from brain_tumor.metrics.bootstrap import KEY_COLUMNS, Estimate
 
-NUMBERS = ("n", "value", "low", "high", "wilson_low", "wilson_high")
+NUMBERS = ("n", "value", "low", "high")
 LEAK = "leak"  # in the column `attribute`: subsets by type of leakage
 
 
@@ -32,14 +32,9 @@ class Results:
     def __init__(self, table: pd.DataFrame) -> None:
         """Index a table with the columns of `bootstrap_metrics`; a missing key column counts as empty.
 
-        Metrics that are not defined are left out. Where all resamples agree (as when every row is right), the
-        bootstrap interval has no width, and Wilson's interval replaces it.
+        Metrics that are not defined are left out.
         """
         table = table[table["value"].notna()]
-        if "wilson_low" in table:
-            degenerate = (table["low"] == table["high"]) & table["wilson_low"].notna()
-            low, high = (table[end].where(~degenerate, table[f"wilson_{end}"]) for end in ("low", "high"))
-            table = table.assign(low=low, high=high)
         keys = table.reindex(columns=list(KEY_COLUMNS)).fillna("").astype(str)
         self._estimates = {
             Key(*key): Estimate(float(value), float(low), float(high), int(n))
