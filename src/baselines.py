@@ -11,7 +11,7 @@ from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import class_indices, probability_columns
 from brain_tumor.datasets.raw_archive import RawArchive
-from brain_tumor.evaluation.baselines import file_metadata_features, predict_baselines
+from brain_tumor.evaluation.baselines import extract_features, file_metadata_features, predict_baselines
 from brain_tumor.models.samples import read_split
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,8 @@ def main(name: str) -> None:
     parts = [np.flatnonzero(rows["part"] == part) for part in PARTS]
     test = parts[2]
     tables = []
-    for baseline, probabilities in predict_baselines(
-        images, file_features, targets, parts, len(classes), seed=0
-    ).items():
+    features = extract_features(images, file_features)
+    for baseline, probabilities in predict_baselines(features, targets, parts, len(classes), seed=0).items():
         columns = dict(zip(probability_columns(classes), probabilities.round(6).T, strict=True))
         tables.append(pd.DataFrame({"baseline": baseline, "row": rows["row"].iloc[test], **columns}))
         accuracy = (probabilities.argmax(1) == targets[test]).mean()

@@ -36,34 +36,38 @@ class ExportParams(BootstrapParams):
 
 
 def main(name: str) -> None:
-    """Write the ONNX files of a recipe, and their agreement with the model on validation images."""
+    """Write the ONNX files of a recipe, and their agreement with the model on validation images.
+
+    Without validation images, it is measured on the training images that set the ranges of int8.
+    """
     params = read_params(PARAMS, f"recipes.{name}.export", ExportParams)
     model, config, device = load_model(Path("models") / name)
     folder = Path(f"data/enhanced/{name}")
     rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "validation")
     images = np.load(folder / "images.npy", mmap_mode="r")
     training, validation = (rows[rows["part"] == part].reset_index(drop=True) for part in ("train", "validation"))
-    validation_images = images[validation["row"].to_numpy()]
     shuffled = np.random.default_rng(params.seed).permutation(training["row"].to_numpy())
     calibration_rows = np.sort(shuffled[: params.num_calibration_images])
-    reference = out_of_distribution.fit_reference(images[training["row"].to_numpy()], validation_images)
-    expected = predict_probabilities(model, config, validation_images, device).calibrated
+    compared = validation if len(validation) else training[training["row"].isin(calibration_rows)]
+    compared_images = images[compared["row"].to_numpy()]
+    reference = out_of_distribution.fit_reference(images[training["row"].to_numpy()], compared_images)
+    expected = predict_probabilities(model, config, compared_images, device).calibrated
     with atomic_outputs(f"exports/{name}", f"metrics/{name}/export.json") as (out, metrics_path):
         out.mkdir()
         onnx_export.export_onnx(model.cpu(), config, reference, out / FILES["float32"])
         onnx_export.quantize_int8(out / FILES["float32"], images[calibration_rows], out / FILES["int8"])
         shutil.copy(Path("models") / name / "model.json", out / "model.json")
-        metrics: dict[str, Any] = {"validation_images": len(validation)}
+        metrics: dict[str, Any] = {"compared_part": compared["part"].iloc[0], "images": len(compared)}
         for kind, file in FILES.items():
-            probabilities = predict_exported(OnnxModel(out / file), validation_images)
+            probabilities = predict_exported(OnnxModel(out / file), compared_images)
             metrics[kind] = {"bytes": (out / file).stat().st_size}
-            metrics[kind] |= compare_exported(expected, probabilities, validation, config.classes, params)
+            metrics[kind] |= compare_exported(expected, probabilities, compared, config.classes, params)
             if not metrics[kind]["passes_quality_check"]:
                 onnx_export.mark_failed_check(out / file)
                 change = metrics[kind]["macro_f1_change"]
                 log.warning("%s: %s failed the quality check: macro F1 changes by %.4f", name, kind, change)
         write_json(metrics_path, metrics, digits=4)
-    log.info("%s: int8 agrees on %.2f %% of %d images", name, 100 * metrics["int8"]["agreement"], len(validation))
+    log.info("%s: int8 agrees on %.2f %% of %d images", name, 100 * metrics["int8"]["agreement"], len(compared))
 
 
 if __name__ == "__main__":

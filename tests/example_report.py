@@ -24,6 +24,7 @@ def make_data(**changes: Any) -> ReportData:
     fields: dict[str, Any] = {
         "recipe": "mine",
         "params": {
+            "primary": "clean",
             "evaluate": {"rounds": 100},
             "train": {"select": "loss"},
             "explain": {"methods": ["grad-cam"]},
@@ -35,15 +36,17 @@ def make_data(**changes: Any) -> ReportData:
             "pretrained": "none",
             "data": "f" * 8,
             "code": {"core": "a1", "training": "b2"},
-            "calibration": {"temperature": 1.5, "operating_point": None},
+            "calibration": {
+                "temperature": 1.5, "operating_point": None, "validation_images": 9, "conformal_images": 0,
+            },
             "versions": {"torch": "2"},
         },
         "metrics": {
             "audit": {
-                "images": 27, "distinct_files": 26, "unique_images": 25, "groups": 25, "patients": 0,
+                "images": 27, "distinct_files": 26, "unique_images": 25, "groups": 25, "patients": 0, "series": 0,
                 "unreadable": 0, "label_conflicts": 0, "quality_warnings": 0,
             },
-            "split": {"train": part, "validation": part, "test": part},
+            "split": {"train": part, "validation": part, "conformal": part, "test": part},
             "train": {"images": 9, "parameters": 10, "selected_epoch": 1, "validation_accuracy": 0.5},
         },
         "results": make_results((6, 1, 1), 12),

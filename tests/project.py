@@ -1,5 +1,6 @@
 """A copy of the repository in which tests work as users do."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ class Project:
         self.archives = root.parent / f"{root.name}-archives"
         self.archives.mkdir()
         root.mkdir()
-        for name in ("src", "stages", ".dvc"):
+        for name in ("src", "stages", "provenance", ".dvc"):
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp", "dvc.lock", "config.local")
             shutil.copytree(ROOT / name, root / name, ignore=ignore)
         for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
@@ -129,9 +130,13 @@ def one_recipe(root: Path, files: dict[str, bytes]) -> Project:
         "mine": {
             "source": {"kind": "archive", "file": "mine.zip", "layout": layout},
             "expected": {"counts": dict(Counter(name.split("s/")[0] for name in files)), "fingerprint": ""},
+            "patients": "provenance/mine.csv",
             "info": {"title": "Shapes", "url": "", "license": "none", "generated": True},
         }
     }
+    hashes = sorted({hashlib.sha256(content).hexdigest() for content in files.values()})
+    rows = "".join(f"{digest},patient {number},{number % 2 + 1}\n" for number, digest in enumerate(hashes))
+    (project.root / "provenance/mine.csv").write_text(f"sha256,patient,fold\n{rows}")
     params["backbones"] = {"none": {"architecture": "test_efficientnet", "weights": {"kind": "none"}}}
     recipe = json.loads(json.dumps(params["recipes"]["quickstart"]))
     recipe |= {"dataset": "mine", "backbone": "none", "classes": ["cross", "disk"]}

@@ -33,7 +33,7 @@ from brain_tumor.audit.alignment import best_correlation
 from brain_tumor.audit.candidates import compute_spectra, find_candidates
 from brain_tumor.audit.thumbnails import make_thumbnails
 from brain_tumor.core.types import Gray
-from brain_tumor.evaluation.baselines import predict_baselines
+from brain_tumor.evaluation.baselines import extract_features, predict_baselines
 from brain_tumor.export.onnx_export import export_onnx, quantize_int8
 from brain_tumor.export.onnx_model import OnnxModel
 from brain_tumor.export.out_of_distribution import fit_reference
@@ -180,7 +180,7 @@ def baselines() -> Iterator[tuple[str, Any]]:
     images, targets = make_images(48, 64), np.arange(48) % 4
     parts = np.arange(24), np.arange(24, 32), np.arange(32, 48)
     features = make_floats(48, 5).astype(np.float64)
-    results = predict_baselines(images, features, targets, parts, 4, seed=0)
+    results = predict_baselines(extract_features(images, features), targets, parts, 4, seed=0)
     yield from ((f"baseline: {name}", values) for name, values in results.items())
 
 

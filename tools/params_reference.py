@@ -9,7 +9,7 @@ from brain_tumor.preprocessing.operations import PreprocessParams
 from brain_tumor.pretrained.weights import BackboneParams
 from brain_tumor.splits.split import SplitParams
 from brain_tumor.studies.label_mapping import ExternalParams
-from brain_tumor.studies.params import CrossvalParams, PermutedParams
+from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams
 from brain_tumor.training.recipe import TrainParams
 from export import ExportParams
 from model_docs import Model, Page, Row, Section, find_variant
@@ -25,6 +25,9 @@ is YAML 1.2. Nothing in it depends on the hardware: for that, see [machines](mac
 RECIPE_ROWS = (
     Row("dataset", "text", "required", "a key of `datasets`", "The data set."),
     Row("backbone", "text", "required", "a key of `backbones`", "The network and its pretrained weights."),
+    Row(
+        "primary", "`patients`, `clean`, `crossval` or `test`", "required", "", "The figure that stands for the recipe."
+    ),
     Row("classes", "list of text", "required", "labels of the data set", "The classes, in the order of the outputs."),
 )
 # Blocks of a recipe: model and meaning.
@@ -38,6 +41,10 @@ RECIPE_BLOCKS: dict[str, tuple[Model, str]] = {
 }
 PUBLISHED_ROWS = (
     Row("accuracy", "number", "required", "", "The accuracy that the authors report."),
+    Row("title", "text", "required", "", "The title of the published system."),
+    Row("author", "text", "required", "", "Its author, as named there."),
+    Row("url", "text", "required", "", "Its repository; '' if it was not found."),
+    Row("departures", "list of text", "required", "", "What the recipe does otherwise than the system."),
     Row("measured_on", "text", "required", "", "The images that they measured it on, in words."),
     Row(
         "protocol",
@@ -59,6 +66,11 @@ def render_reference() -> str:
         source = importlib.import_module(f"brain_tumor.sources.{kind}").Source
         page.add_model(3, Section("datasets.<name>.source", find_variant(source)), source)
     page.add_model(3, Section("datasets.<name>.expected"), ExpectedContent)
+    page.add_heading(3, "`datasets.<name>.patients`")
+    page.add_text(
+        "Path of a table that names patients or series by the content of image files: "
+        "[provenance](../provenance/README.md). `provenance/none.csv` for none."
+    )
     page.add_model(3, Section("datasets.<name>.info"), DatasetInfo)
     page.add_heading(2, "Networks: `backbones.<name>`")
     page.add_model(3, Section("backbones.<name>"), BackboneParams)
@@ -85,6 +97,7 @@ def _add_studies(page: Page) -> None:
     page.add_heading(2, "Studies")
     page.add_text("Parameters of the [studies](studies.md) on finished recipes.")
     page.add_model(3, Section("crossval"), CrossvalParams)
+    page.add_model(3, Section("patients"), PatientsParams)
     recipes = Row("recipes", f"list of {Section('crossval.recipes').link}", "required", "", "Recipes to train again.")
     page.add_heading(3, "`seeds`")
     page.add_table([recipes, Row("values", "list of integer", "required", "", "Seeds in addition to the recipe's.")])

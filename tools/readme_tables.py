@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from brain_tumor.attribution.verdict import Check
-from brain_tumor.core.subsets import CLEAN
+from brain_tumor.core.subsets import CLEAN, PUBLISHED
 from brain_tumor.metrics.bootstrap import Estimate
 from brain_tumor.reporting.html_report import PROTOCOLS, best_baseline
 from brain_tumor.reporting.results import Results
@@ -21,7 +21,10 @@ class RecipeResults(NamedTuple):
         published: the block `published` of the recipe; None if it reproduces no published system.
         results: what `evaluate` measured; None if the recipe has not been run.
         same_protocol: our accuracy by the published protocol, if measured.
-        crossval: the cross-validated accuracy, if measured.
+        crossval: the accuracy of repeated cross-validation, if measured.
+        primary: a key of PRIMARY_FIGURES.
+        by_patient: what the cross-validation by patients measured, if it was run.
+        external: accuracy by other data set, if measured.
     """
 
     name: str
@@ -32,6 +35,29 @@ class RecipeResults(NamedTuple):
     results: Results | None
     same_protocol: Estimate | None
     crossval: Estimate | None
+    primary: str
+    by_patient: Results | None
+    external: Mapping[str, Estimate]
+
+    def primary_accuracy(self) -> str:
+        """Format the accuracy that stands for the recipe, and where it is measured."""
+        results = self.results
+        assert results
+        cells = {
+            "patients": ("by patient", _with_n(_get(self.by_patient, "all"), _counts(self.by_patient, "all"))),
+            "clean": ("patients not in training", _with_n(results.get("accuracy", CLEAN), _counts(results, CLEAN))),
+            "crossval": ("cross-validation", _with_n(self.crossval)),
+            "test": ("test images", _with_n(results.get("accuracy"), _counts(results))),
+        }
+        where, figure = cells[self.primary]
+        return f"{where}: {figure}"
+
+    def primary_baseline(self) -> str:
+        """Format the best baseline on the images of the primary figure, or on the test images of the split."""
+        assert self.results
+        if self.primary == "patients":
+            return best_baseline(self.by_patient, "all") if self.by_patient else "not measured"
+        return best_baseline(self.results, CLEAN if self.primary == "clean" else PUBLISHED)
 
 
 class RecipeVerdicts(NamedTuple):
@@ -56,18 +82,20 @@ def format_main_table(recipes: Sequence[RecipeResults]) -> str:
         "recipe",
         "data set",
         "model",
-        "accuracy, all test images",
+        "accuracy, primary figure",
+        "best baseline, same images",
+        "accuracy, all test images of the split",
         "with a duplicate in training",
-        "accuracy, clean test images",
-        "best baseline, clean",
+        "accuracy, other data sets",
     )
     rows = []
     for recipe in recipes:
         if (results := recipe.results) is None:
             continue
         cells = [format_name(recipe.name, recipe.generated), recipe.dataset, recipe.architecture]
-        cells += [_with_n(results.get("accuracy")), _count_duplicates(results), _with_n(results.get("accuracy", CLEAN))]
-        rows.append([*cells, best_baseline(results)])
+        cells += [recipe.primary_accuracy(), recipe.primary_baseline()]
+        cells += [_with_n(results.get("accuracy"), _counts(results)), _count_duplicates(results)]
+        rows.append([*cells, _format_external(recipe.external)])
     return format_table(header, rows)
 
 
@@ -83,16 +111,26 @@ def format_results_table(recipes: Sequence[RecipeResults]) -> str:
         "MCC, clean",
         "AUROC, clean",
         "accuracy, cross-validated",
+        "accuracy, by patient",
+        "balanced accuracy, by patient",
+        "calibration error, by patient",
+        "best baseline, by patient",
     )
     rows = []
     for recipe in recipes:
         if (results := recipe.results) is None:
             continue
         row = [format_name(recipe.name, recipe.generated), recipe.dataset]
-        row += [_with_n(results.get("accuracy")), _or_none(results.get("macro_f1"))]
-        row += [_with_n(results.get("accuracy", CLEAN))]
+        row += [_with_n(results.get("accuracy"), _counts(results)), _or_none(results.get("macro_f1"))]
+        row += [_with_n(results.get("accuracy", CLEAN), _counts(results, CLEAN))]
         row += [_or_none(results.get(metric, CLEAN)) for metric in ("macro_f1", "mcc", "auroc")]
-        rows.append([*row, _with_n(recipe.crossval) if recipe.crossval else "–"])
+        row.append(_with_n(recipe.crossval) if recipe.crossval else "–")
+        if (by_patient := recipe.by_patient) is None:
+            rows.append([*row, *["–"] * 4])
+            continue
+        row.append(_with_n(_get(by_patient, "all"), _counts(by_patient, "all")))
+        row += [_or_none(by_patient.get(metric, "all")) for metric in ("balanced_accuracy", "calibration_error")]
+        rows.append([*row, best_baseline(by_patient, "all")])
     return format_table(header, rows)
 
 
@@ -104,18 +142,23 @@ def format_claims_table(recipes: Sequence[RecipeResults]) -> str:
         "published accuracy",
         "measured on",
         "ours, same protocol",
-        "ours, clean test images",
-        "ours, cross-validated",
+        "ours, same images by patient",
+        "departures",
     )
     rows = []
     for recipe in recipes:
         if recipe.published is None or recipe.results is None:
             continue
         published = [f"{recipe.published['accuracy']:.4g}", str(recipe.published["measured_on"])]
-        ours = [recipe.same_protocol, recipe.results.get("accuracy", CLEAN), recipe.crossval]
-        missing = [PROTOCOLS[recipe.published["protocol"]], "none", "not measured"]
-        cells = [_with_n(value) if value else text for value, text in zip(ours, missing, strict=True)]
-        rows.append([format_name(recipe.name, recipe.generated), recipe.dataset, *published, *cells])
+        same = recipe.same_protocol
+        cells = [_with_n(same) if same else PROTOCOLS[recipe.published["protocol"]]]
+        cells.append(
+            _with_n(_get(recipe.by_patient, "all") or recipe.crossval or recipe.results.get("accuracy", CLEAN))
+        )
+        system = str(recipe.published["title"])
+        system = f"[{system}]({recipe.published['url']})" if recipe.published["url"] else system
+        name = f"{format_name(recipe.name, recipe.generated)}: {system}, {recipe.published['author']}"
+        rows.append([name, recipe.dataset, *published, *cells, "; ".join(recipe.published["departures"])])
     return format_table(header, rows)
 
 
@@ -204,13 +247,29 @@ def replace_section(text: str, name: str, content: str) -> str:
 
 def _count_duplicates(results: Results) -> str:
     """Count the test images with a duplicate in training."""
-    duplicates, transformed, _ = results.count_leaks().values()
+    duplicates, transformed, *_ = results.count_leaks().values()
     total = duplicates + transformed
     return f"{total:,} ({transformed:,} only mirrored or rotated)" if total else "0"
 
 
-def _with_n(estimate: Estimate | None) -> str:
-    return f"{estimate}, n = {estimate.n:,}" if estimate else "none"
+def _with_n(estimate: Estimate | None, counts: Sequence[int] = ()) -> str:
+    """Format an estimate with n, and with the number of images of each class if given."""
+    if not estimate:
+        return "none"
+    classes = f" ({' + '.join(f'{count:,}' for count in counts)})" if counts else ""
+    return f"{estimate}, n = {estimate.n:,}{classes}"
+
+
+def _get(results: Results | None, subset: str) -> Estimate | None:
+    return results.get("accuracy", subset) if results else None
+
+
+def _counts(results: Results | None, subset: str = PUBLISHED) -> list[int]:
+    return list(results.class_counts(subset).values()) if results else []
+
+
+def _format_external(accuracies: Mapping[str, Estimate]) -> str:
+    return "; ".join(f"{name}: {_with_n(accuracy)}" for name, accuracy in accuracies.items()) or "–"
 
 
 def _or_none(estimate: Estimate | None) -> str:

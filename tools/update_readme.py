@@ -13,6 +13,7 @@ from typing import Any
 from brain_tumor.attribution import verdict
 from brain_tumor.core.cli import PARAMS
 from brain_tumor.core.params import read_params
+from brain_tumor.core.tables import read_table
 from brain_tumor.metrics.bootstrap import Estimate
 from brain_tumor.reporting.html_report import protocol_subset
 from brain_tumor.reporting.results import Results
@@ -39,8 +40,7 @@ def read_recipes(root: Path) -> list[RecipeResults]:
     """Read the results of all recipes, in the order of params.yaml."""
     recipes = []
     for name, block in read_params(root / PARAMS, "recipes", dict[str, Any]).items():
-        path, published = root / f"metrics/{name}/metrics.csv", block.get("published")
-        results = Results.read(path) if path.exists() else None
+        results, published = read_results(root / f"metrics/{name}/metrics.csv"), block.get("published")
         same = None
         if published and published["protocol"] == "selected on test":
             same = read_study_accuracy(root / f"metrics/{name}/protocol.json")
@@ -56,9 +56,32 @@ def read_recipes(root: Path) -> list[RecipeResults]:
                 results=results,
                 same_protocol=same,
                 crossval=read_study_accuracy(root / f"metrics/{name}/crossval.json"),
+                primary=block["primary"],
+                by_patient=read_results(root / f"metrics/{name}/patients.csv"),
+                external=read_external(root, name),
             )
         )
     return recipes
+
+
+def read_results(path: Path) -> Results | None:
+    """Read a table of metrics; None if it does not exist."""
+    return Results.read(path) if path.exists() else None
+
+
+def read_external(root: Path, recipe: str) -> dict[str, Estimate]:
+    """Read the accuracy of a recipe's model on other data sets that are not generated."""
+    path = root / "metrics/external/metrics.csv"
+    if not path.exists():
+        return {}
+    table = read_table(path, numbers=("n", "value", "low", "high"))
+    table = table[(table["recipe"] == recipe) & (table["metric"] == "accuracy")]
+    rows = table[["dataset", "value", "low", "high", "n"]].itertuples(index=False, name=None)
+    return {
+        str(dataset): Estimate(value, low, high, int(n))
+        for dataset, value, low, high, n in rows
+        if not is_generated(root, str(dataset))
+    }
 
 
 def read_study_accuracy(path: Path) -> Estimate | None:

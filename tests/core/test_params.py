@@ -17,9 +17,10 @@ from brain_tumor.datasets.registry import DatasetInfo, ExpectedContent
 from brain_tumor.evaluation.evaluate import EvaluateParams
 from brain_tumor.preprocessing.operations import PreprocessParams
 from brain_tumor.pretrained.weights import BackboneParams
+from brain_tumor.reporting.html_report import PRIMARY_FIGURES
 from brain_tumor.splits.split import SplitParams
 from brain_tumor.studies.label_mapping import ExternalParams
-from brain_tumor.studies.params import CrossvalParams, PermutedParams
+from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams
 from brain_tumor.training.recipe import TrainParams
 from export import ExportParams
 
@@ -27,6 +28,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 STUDIES: dict[str, Any] = {
     "external": ExternalParams,
     "crossval": CrossvalParams,
+    "patients": PatientsParams,
     "permuted": PermutedParams,
     "seeds": Any,
     "protocol": Any,
@@ -148,7 +150,7 @@ def test_params_yaml_study_fits_its_schema(study: str) -> None:
 
 @pytest.mark.parametrize("name", WHOLE["datasets"])
 def test_params_yaml_data_set_fits_its_schemas(name: str) -> None:
-    assert set(WHOLE["datasets"][name]) == {"source", "expected", "info"}
+    assert set(WHOLE["datasets"][name]) == {"source", "expected", "patients", "info"}
     module = importlib.import_module(f"brain_tumor.sources.{WHOLE['datasets'][name]['source']['kind']}")
     read_params(PARAMS, f"datasets.{name}.source", module.Source)
     read_params(PARAMS, f"datasets.{name}.expected", ExpectedContent)
@@ -164,7 +166,12 @@ def test_params_yaml_backbone_fits_its_schema(name: str) -> None:
 def test_params_yaml_recipe_fits_its_schemas(name: str) -> None:
     recipe = WHOLE["recipes"][name]
     assert re.fullmatch("[A-Za-z0-9_-]+", name), "targets of DVC are regular expressions"
-    assert set(recipe) - {"published"} == {"dataset", "backbone", "classes", *BLOCKS}
+    assert set(recipe) - {"published"} == {"dataset", "backbone", "primary", "classes", *BLOCKS}
+    assert recipe["primary"] in PRIMARY_FIGURES
+    if "published" in recipe:
+        assert set(recipe["published"]) == {
+            "accuracy", "title", "author", "url", "measured_on", "protocol", "departures",
+        }  # fmt: skip
     assert recipe["dataset"] in WHOLE["datasets"]
     assert recipe["backbone"] in WHOLE["backbones"]
     for block, schema in BLOCKS.items():

@@ -14,7 +14,9 @@ def test_predict_baselines_use_own_features_and_training_labels() -> None:
     images = np.stack([(head(n % 7, 48) * (0.4 + 0.3 * targets[n])).astype(np.uint8) for n in range(60)])
     file_features = np.stack([random.normal(size=60), targets * 10.0], 1)
     parts = [np.arange(0, 36), np.arange(36, 45), np.arange(45, 60)]
-    predictions = baselines.predict_baselines(images, file_features, targets, parts, 3, seed=0)
+    predictions = baselines.predict_baselines(
+        baselines.extract_features(images, file_features), targets, parts, 3, seed=0
+    )
     accuracy = {name: (p.argmax(1) == targets[45:]).mean() for name, p in predictions.items()}
     assert accuracy["majority"] == pytest.approx(1 / 3)
     assert accuracy["file metadata"] > 0.9
@@ -24,7 +26,9 @@ def test_predict_baselines_use_own_features_and_training_labels() -> None:
         np.testing.assert_allclose(probabilities.sum(1), 1)
     other_targets = targets.copy()
     other_targets[45:] = 0
-    same = baselines.predict_baselines(images, file_features, other_targets, parts, 3, seed=0)
+    same = baselines.predict_baselines(
+        baselines.extract_features(images, file_features), other_targets, parts, 3, seed=0
+    )
     for name, probabilities in predictions.items():
         np.testing.assert_array_equal(probabilities, same[name])
 
@@ -33,7 +37,9 @@ def test_predict_baselines_class_not_in_training_is_zero() -> None:
     targets = np.r_[np.arange(20) % 2, 2, 2]
     images, file_features = np.stack([head(n, 40) for n in range(22)]), np.arange(22.0)[:, None]
     parts = [np.arange(12), np.arange(12, 16), np.arange(16, 22)]
-    predictions = baselines.predict_baselines(images, file_features, targets, parts, 3, seed=0)
+    predictions = baselines.predict_baselines(
+        baselines.extract_features(images, file_features), targets, parts, 3, seed=0
+    )
     assert all((probabilities[:, 2] == 0).all() for probabilities in predictions.values())
 
 

@@ -35,7 +35,7 @@ def test_evaluate_test_rows_measures_subsets_leaks_and_differences() -> None:
     gain = results.get("accuracy", "clean", reference="worst")
     assert gain is not None
     assert gain.value == pytest.approx(correct[:40].mean())
-    assert results.baselines() == ["worst"]
+    assert results.baselines() == ["worst", "largest class"]
     assert results.count_leaks() == dict.fromkeys(LEAK_TYPES, 0) | {"duplicate": 20}
     uncalibrated, calibrated = results.get("ece", model="uncalibrated"), results.get("ece")
     assert uncalibrated is not None
@@ -119,7 +119,7 @@ def test_headline_metrics_are_few_and_describe_their_intervals() -> None:
     test = make_predictions(clean=0)
     table = evaluate.evaluate_test_rows(test, {}, CALIBRATION, CLASSES, PARAMS)
     summary = evaluate.headline_metrics(table, PARAMS)
-    assert set(summary["published"]) == {"n", "interval", *evaluate.HEADLINE}
+    assert set(summary["published"]) == {"n", "classes", "interval", *evaluate.HEADLINE}
     low, high = summary["published"]["interval"]["accuracy"]
     assert low <= summary["published"]["accuracy"] <= high
     assert summary["clean"] == {"n": 0}
@@ -134,3 +134,41 @@ def test_evaluate_perturbations_compares_with_the_original_images() -> None:
     for subset in ("published", "clean"):
         change = value["worse", "", subset, "accuracy"] - value["original", "", subset, "accuracy"]
         assert value["worse", "original", subset, "accuracy"] == pytest.approx(change)
+
+
+def test_evaluate_test_rows_largest_class_is_that_of_the_subset_itself() -> None:
+    """A constant prediction beat a network on clean images that were mostly of one class."""
+    test = make_predictions()
+    results = Results(evaluate.evaluate_test_rows(test, {}, CALIBRATION, CLASSES, PARAMS))
+    for subset, truth in (("published", test.truth), ("clean", test.truth[:40])):
+        estimate = results.get("accuracy", subset, evaluate.LARGEST_CLASS)
+        assert estimate is not None
+        assert estimate.value == pytest.approx(np.bincount(truth).max() / len(truth))
+
+
+def test_evaluate_test_rows_corrected_labels_stand_beside_the_others() -> None:
+    test = make_predictions()
+    labels = [CLASSES[k] for k in test.truth]
+    assert test.corrected_truth(CLASSES) is None
+    assert test._replace(rows=test.rows.assign(source_label=labels)).corrected_truth(CLASSES) is None
+    other = (test.truth + 1) % 3
+    source = ["", "another class", *labels[2:50], *[CLASSES[k] for k in other[50:]]]
+    changed = test._replace(rows=test.rows.assign(label=labels, source_label=source))
+    results = Results(evaluate.evaluate_test_rows(changed, {}, CALIBRATION, CLASSES, PARAMS))
+    predicted = test.calibrated.argmax(1)
+    published, corrected = (results.get("accuracy", subset) for subset in ("published", "corrected"))
+    assert published is not None
+    assert corrected is not None
+    assert published.value == pytest.approx((predicted == test.truth).mean())
+    assert corrected.value == pytest.approx((predicted == np.r_[test.truth[:50], other[50:]]).mean())
+
+
+def test_evaluate_test_rows_empty_prediction_sets_are_counted() -> None:
+    test = make_predictions()
+    strict = Calibration(thresholds={"0.9": 0.999})
+    results = Results(evaluate.evaluate_test_rows(test, {}, strict, CLASSES, PARAMS))
+    empty, size = results.get("empty_at_90"), results.get("set_size_at_90")
+    assert empty is not None
+    assert size is not None
+    assert empty.value == pytest.approx((test.calibrated.max(1) < 0.999).mean())
+    assert 0 < empty.value == pytest.approx(1 - size.value)

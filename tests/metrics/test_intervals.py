@@ -158,7 +158,8 @@ def test_auroc_interval_covers_and_has_a_width_where_the_area_is_one() -> None:
     assert 0.85 < low < 0.99
     assert high == 1.0
     low, high = auroc_interval(-positive.astype(float), positive, singles(60))
-    assert (low, round(high, 2)) == (0.0, pytest.approx(0.06, abs=0.06))
+    assert low == 0.0
+    assert 0.01 < high < 0.15
     scores = np.random.default_rng(0).normal(0, 1, 60) + positive
     low, high = auroc_interval(scores, positive, singles(60))
     assert low < roc_auc_score(positive, scores) < high

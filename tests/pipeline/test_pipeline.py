@@ -1,6 +1,7 @@
 """The whole pipeline on a small data set of the user, added by editing params.yaml alone."""
 
 import json
+import sys
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,8 @@ def test_pipeline_user_data_set_and_recipe_gives_report(project: Project) -> Non
     assert 0 <= test["published"]["accuracy"] <= 1
     split = json.loads((project.root / "metrics/one/split.json").read_text())
     assert set(split["straddling_groups"].values()) == {0}
-    assert sum(split[part]["images"] for part in ("train", "validation", "test")) == 24
+    assert sum(split[part]["images"] for part in ("train", "validation", "conformal", "test")) == 24
+    assert split["conformal"]["images"] == 2
     assert (project.root / "plots/one/sheets/grad-cam.png").stat().st_size > 10_000
 
 
@@ -52,6 +54,19 @@ def test_status_changed_learning_rate_train_and_report_are_stale(project: Projec
     # Stages between the two depend on outputs of training only; the report shows the recipe's parameters.
     assert set(changed) == {"stages/dvc.yaml:train@one", REPORT}
     (project.root / "params.yaml").write_bytes(before)
+
+
+def test_split_planted_patient_on_both_sides_stops_the_stage(project: Project) -> None:
+    """An audit that does not join the images of a patient must not lead to a split that divides them."""
+    audit = project.root / "data/audit/mine.csv"
+    before = audit.read_bytes()
+    table = pd.read_csv(audit, dtype=str, keep_default_na=False)
+    audit.chmod(0o644)
+    table.assign(patient="planted").to_csv(audit, index=False)
+    output = project.run(sys.executable, "src/split.py", "one", code=1)
+    audit.write_bytes(before)
+    assert "patient planted has images in the parts conformal and test and train and validation" in output
+    assert "Traceback" not in output
 
 
 def test_preprocess_unreadable_image_is_named_and_no_output_is_left(project: Project) -> None:

@@ -33,7 +33,7 @@ def test_render_report_generated_images_are_flagged() -> None:
         (
             (0, 0, 0),
             20,
-            "None of the 20 test images has a known related image in training or validation; accuracy 0.900.",
+            "None of the 20 test images is of a patient in training or validation; accuracy 0.900.",
         ),
         (
             (5, 0, 0),
@@ -52,11 +52,19 @@ def test_render_report_generated_images_are_flagged() -> None:
             (0, 0, 20),
             0,
             "Of 20 test images, 20 have an adjacent slice or another slice of the same patient there. "
-            "Accuracy on all test images: 0.900; there are no clean ones.",
+            "Accuracy on all test images: 0.900. No image is known to be of a patient without images in training: "
+            "there is no clean figure.",
+        ),
+        (
+            (12, 0, 0, 8),
+            0,
+            "Of 20 test images, 12 have a duplicate in the training or validation images and the patients of the "
+            "others are not known (8). Accuracy on all test images: 0.900. No image is known to be of a patient without "
+            "images in training: there is no clean figure.",
         ),
     ],
 )
-def test_headline_text_counts_leaking_images(leaks: tuple[int, int, int], clean_count: int, expected: str) -> None:
+def test_headline_text_counts_leaking_images(leaks: tuple[int, ...], clean_count: int, expected: str) -> None:
     assert headline_text(make_results(leaks, clean_count)) == expected
 
 
@@ -111,10 +119,13 @@ def test_report_data_ranks_methods_once_for_report_and_card(monkeypatch: pytest.
     ],
 )
 def test_render_report_published_result_is_compared_with_ours(protocol: str, expected: str) -> None:
-    published = {"accuracy": 0.96, "measured_on": "51 images", "protocol": protocol}
+    published = {"accuracy": 0.96, "measured_on": "51 images", "protocol": protocol, "title": "A system"}
+    published |= {"author": "someone", "url": "https://example.org/x", "departures": ["another resize"]}
     data = make_data()
     html = render_report(replace(data, params={**data.params, "published": published}))
     assert "51 images" in html
+    assert '<a href="https://example.org/x">A system</a> (someone)' in html
+    assert "<li>another resize</li>" in html
     assert expected in html
     assert ("is not a test" in html) == (protocol != "test")
 

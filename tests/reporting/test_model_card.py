@@ -14,7 +14,7 @@ from example_report import make_data
 def with_classes(data: ReportData, *classes: str) -> ReportData:
     """Replace the classes of a recipe, and with them the counts of its split."""
     part = {"images": 9, "groups": 8, "classes": {label: 4 + k for k, label in enumerate(classes)}}
-    split = {"train": part, "validation": part, "test": part}
+    split = dict.fromkeys(("train", "validation", "conformal", "test"), part)
     config = {**data.config, "classes": list(classes), "pretrained": "hub timm/net.in1k@abc"}
     return replace(data, config=config, metrics={**data.metrics, "split": split})
 

@@ -11,7 +11,7 @@ from heads import head, png, shapes
 from project import ROOT, Project
 
 ONE = [{"name": "one", "backbone": "none"}]
-STUDIES = ("crossval", "seeds", "protocol", "permuted", "overlap", "external")
+STUDIES = ("crossval", "patients", "seeds", "protocol", "permuted", "overlap", "external")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,11 @@ def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     params["datasets"]["other"] = {
         "source": {"kind": "archive", "file": "other.zip", "layout": layout},
         "expected": {"counts": {"cross": 10, "disk": 4}, "fingerprint": ""},
+        "patients": "provenance/none.csv",
         "info": {"title": "Other shapes", "url": "", "license": "none", "generated": True},
     }
     params["crossval"] |= {"recipes": ONE, "repeats": [0, 1], "folds": [0, 1]}
+    params["patients"] |= {"recipes": ONE, "folds": [1, 2], "validation": 0.2, "rounds": 100}
     params["seeds"] = {"recipes": ONE, "values": [1, 2]}
     params["protocol"] = {"recipes": ONE}
     params["permuted"] = {"recipes": ONE, "images": 4, "seed": 0}
@@ -41,6 +43,8 @@ def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     lines = [line for line in text.splitlines() if "navoneel.zip" not in line]
     text = "\n".join(lines).replace("phantom.zip", "mine.zip").replace("nickparvar.zip", "other.zip")
     overlap.write_text(text + "\n")
+    by_patient = project.root / "stages/patients/dvc.yaml"
+    by_patient.write_text(by_patient.read_text().replace("nickparvar.zip", "mine.zip"))
     project.run("dvc", "repro", *(f"stages/{name}/dvc.yaml" for name in STUDIES))
     return project
 
@@ -54,9 +58,9 @@ def test_crossval_tests_every_image_once_in_each_repeat(project: Project) -> Non
     assert (summary["n"], summary["folds"], summary["repeats"]) == (24, 2, 2)
     assert summary["accuracy_low"] <= summary["accuracy"] <= summary["accuracy_high"]
     for repeat in (0, 1):
-        files = [project.root / f"data/crossval/one/{repeat}-{fold}.csv" for fold in (0, 1)]
-        predictions = pd.concat([pd.read_csv(file) for file in files])
+        predictions = pd.read_csv(project.root / f"data/crossval/one/{repeat}.csv")
         assert sorted(predictions["row"]) == list(range(24))
+        assert set(predictions["fold"]) == {0, 1}
     assert (project.root / "plots/one/crossval.png").stat().st_size > 5000
 
 
@@ -69,7 +73,31 @@ def test_crossval_changed_recipe_makes_its_folds_stale(project: Project) -> None
     project.edit(params)
     stale = json.loads(project.run("dvc", "status", "--json", study))
     (project.root / "params.yaml").write_bytes(before)
-    assert len([name for name in stale if ":fold@" in name]) == 4
+    assert len([name for name in stale if ":repeat@" in name]) == 2
+
+
+def test_patients_tests_every_image_in_the_fold_of_its_patient(project: Project) -> None:
+    folds = {fold: pd.read_csv(project.root / f"data/patients/one/{fold}.csv") for fold in (1, 2)}
+    predictions = pd.concat(folds.values())
+    assert sorted(predictions["row"]) == list(range(24))
+    table = pd.read_csv(project.root / "provenance/mine.csv").set_index("sha256")["fold"]
+    split = pd.read_csv(project.root / "data/split/one.csv", keep_default_na=False).set_index("row")
+    rows = pd.read_csv(project.root / "data/enhanced/one/rows.csv").set_index("row")
+    for fold, one in folds.items():
+        tested = rows.loc[one["row"]]
+        own = tested["sha256"].map(table)
+        # Whole groups: images of two patients that look alike are tested together.
+        alone = split.loc[one["row"], "group"].map(split["group"].value_counts()) == 1
+        assert (own[alone] == fold).all()
+    summary = read_metrics(project, "one/patients")
+    assert (summary["all"]["n"], summary["folds"], summary["generated_images"]) == (24, 2, True)
+    accuracy = (predictions["label"] == predictions[["p_cross", "p_disk"]].idxmax(axis=1).str[2:]).mean()
+    assert summary["all"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    metrics = pd.read_csv(project.root / "metrics/one/patients.csv", keep_default_na=False)
+    assert {"model", "majority", "HOG + SVM", "largest class"} <= set(metrics["model"])
+    assert "published" not in {*metrics["subset"], *metrics["reference_subset"]}
+    best = summary["best_baseline"]
+    assert best["gain"] == pytest.approx(summary["all"]["accuracy"] - best["accuracy"], abs=2e-4)
 
 
 def test_seeds_summary_is_over_all_seeds(project: Project) -> None:
@@ -83,7 +111,7 @@ def test_protocol_trains_on_all_but_the_test_rows(project: Project) -> None:
     predictions = pd.read_csv(project.root / "data/protocol/one.csv")
     split = read_metrics(project, "one/split")
     assert summary["n"] == len(predictions) == split["test"]["images"]
-    assert predictions["num_train"][0] == split["train"]["images"] + split["validation"]["images"]
+    assert predictions["num_train"][0] == sum(split[part]["images"] for part in ("train", "validation", "conformal"))
 
 
 def test_external_leaves_out_images_related_to_the_training_data(project: Project) -> None:

@@ -2,9 +2,11 @@
 
 import re
 from io import BytesIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -29,11 +31,15 @@ from readme_tables import (
 
 MAKE = "run `make readme`"
 CROSSVAL = Estimate(0.7, 0.6, 0.8, 253)
-PUBLISHED_RESULT = {"accuracy": 0.9985, "measured_on": "its test images", "protocol": "selected on test"}
+PUBLISHED_RESULT = {
+    "accuracy": 0.9985, "measured_on": "its test images", "protocol": "selected on test", "title": "A system",
+    "author": "someone", "url": "https://example.org/x", "departures": ["one", "two"],
+}  # fmt: skip
 
 
-def make_recipe(results: Results | None, crossval: Estimate | None = None) -> RecipeResults:
-    return RecipeResults("r", "d", True, "net", PUBLISHED_RESULT, results, None, crossval)
+def make_recipe(results: Results | None, crossval: Estimate | None = None, **changes: Any) -> RecipeResults:
+    options: dict[str, Any] = {"primary": "test", "by_patient": None, "external": {}} | changes
+    return RecipeResults("r", "d", True, "net", PUBLISHED_RESULT, results, None, crossval, **options)
 
 
 def split_cells(table: str) -> list[list[str]]:
@@ -45,22 +51,56 @@ def test_main_table_recipe_with_leaks_has_counts_and_best_baseline() -> None:
     recipes = [make_recipe(None), make_recipe(make_results((15, 5, 0), 0))]
     (cells,) = split_cells(format_main_table(recipes))
     assert cells[:3] == ["`r` **(generated images)**", "d", "net"]
-    assert cells[3:6] == ["0.900 (0.500–0.990), n = 20", "20 (5 only mirrored or rotated)", "none"]
-    assert cells[6:] == ["forest: 0.650 (0.500–0.990)"]
+    accuracy = "0.900 (0.500–0.990), n = 20 (20)"
+    assert cells[3:5] == [f"test images: {accuracy}", "forest: 0.650 (0.500–0.990)"]
+    assert cells[5:] == [accuracy, "20 (5 only mirrored or rotated)", "–"]
+
+
+def test_main_table_primary_figure_is_that_of_the_recipe() -> None:
+    results = make_results((0, 0, 0), 20)
+    by_patient = Results(
+        pd.DataFrame(
+            [
+                {
+                    "model": model,
+                    "subset": "all",
+                    "metric": "accuracy",
+                    "n": 70,
+                    "value": value,
+                    "low": 0.6,
+                    "high": 0.9,
+                }
+                for model, value in (("model", 0.8), ("svm", 0.7))
+            ]
+        )
+    )
+    external = {"other": Estimate(0.5, 0.4, 0.6, 136)}
+    for primary, figure, baseline in (
+        ("patients", "by patient: 0.800 (0.600–0.900), n = 70", "svm: 0.700 (0.600–0.900)"),
+        ("clean", "patients not in training: 0.800 (0.500–0.990), n = 20", "forest: 0.650 (0.500–0.990)"),
+        ("crossval", "cross-validation: 0.700 (0.600–0.800), n = 253", "forest: 0.650 (0.500–0.990)"),
+    ):
+        recipe = make_recipe(results, CROSSVAL, primary=primary, by_patient=by_patient, external=external)
+        (cells,) = split_cells(format_main_table([recipe]))
+        assert cells[3:5] == [figure, baseline]
+        assert cells[-1] == "other: 0.500 (0.400–0.600), n = 136"
+    (cells,) = split_cells(format_main_table([make_recipe(results, primary="patients")]))
+    assert cells[3:5] == ["by patient: none", "not measured"]
 
 
 def test_results_table_cross_validated_recipe_has_its_accuracy() -> None:
     (cells,) = split_cells(format_results_table([make_recipe(make_results((0, 0, 0), 20), CROSSVAL)]))
     assert cells[4] == "0.800 (0.500–0.990), n = 20"
-    assert cells[-1] == "0.700 (0.600–0.800), n = 253"
+    assert cells[8:] == ["0.700 (0.600–0.800), n = 253", "–", "–", "–", "–"]
 
 
 def test_claims_table_recipe_not_run_is_left_out() -> None:
     recipes = [make_recipe(None), make_recipe(make_results((0, 0, 0), 20), CROSSVAL)]
     (cells,) = split_cells(format_claims_table(recipes))
-    assert cells[:4] == ["`r` **(generated images)**", "d", "0.9985", "its test images"]
+    name = "`r` **(generated images)**: [A system](https://example.org/x), someone"
+    assert cells[:4] == [name, "d", "0.9985", "its test images"]
     assert "stages/protocol" in cells[4]
-    assert cells[5:] == ["0.800 (0.500–0.990), n = 20", "0.700 (0.600–0.800), n = 253"]
+    assert cells[5:] == ["0.700 (0.600–0.800), n = 253", "one; two"]
 
 
 def test_verdicts_table_has_a_row_for_each_method() -> None:

@@ -3,7 +3,7 @@
 If a network does not beat them on clean rows, thumbnails or file sizes explain its accuracy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -62,17 +62,32 @@ def file_metadata_features(content: bytes) -> list[float]:
     return [float(len(content)), float(width), float(height), width / height, float(mode)]
 
 
+def extract_features(images: Gray, file_features: Floats) -> dict[str, Floats]:
+    """Compute the features of each baseline: (N, F) by name.
+
+    Args:
+        images: (N, H, W) of all rows.
+        file_features: (N, 5) of their files, see `file_metadata_features`.
+    """
+    return {
+        "majority": file_features[:, :1],
+        "nearest thumbnail": thumbnail_features(images),
+        "intensity statistics": intensity_statistics(images),
+        "file metadata": file_features,
+        "HOG + SVM": hog_features(images),
+    }
+
+
 def predict_baselines(
-    images: Gray, file_features: Floats, targets: Ints, parts: Sequence[Ints], num_classes: int, seed: int
+    features_by_name: Mapping[str, Floats], targets: Ints, parts: Sequence[Ints], num_classes: int, seed: int
 ) -> dict[str, Floats]:
     """Fit every baseline and predict the test rows.
 
     Args:
-        images: (N, H, W) of all rows.
-        file_features: (N, F) of their files.
+        features_by_name: (N, F) of all rows, see `extract_features`.
         targets: (N,) class numbers.
         parts: indices of training, validation and test rows. Validation rows calibrate the baseline whose scores are
-            not probabilities.
+            not probabilities; without any, its temperature is 1.
         num_classes: K.
         seed: seed of the baselines that draw random numbers.
 
@@ -81,16 +96,16 @@ def predict_baselines(
     """
     train, validation, test = parts
     forest = {"n_estimators": 300, "random_state": seed, "n_jobs": 1}
-    baselines: dict[str, tuple[Any, Callable[[], Floats]]] = {
-        "majority": (DummyClassifier(strategy="prior"), lambda: file_features[:, :1]),
-        "nearest thumbnail": (KNeighborsClassifier(1), lambda: thumbnail_features(images)),
-        "intensity statistics": (RandomForestClassifier(**forest), lambda: intensity_statistics(images)),
-        "file metadata": (RandomForestClassifier(**forest), lambda: file_features),
-        "HOG + SVM": (make_pipeline(StandardScaler(), SVC(C=10, random_state=seed)), lambda: hog_features(images)),
+    models: dict[str, Any] = {
+        "majority": DummyClassifier(strategy="prior"),
+        "nearest thumbnail": KNeighborsClassifier(1),
+        "intensity statistics": RandomForestClassifier(**forest),
+        "file metadata": RandomForestClassifier(**forest),
+        "HOG + SVM": make_pipeline(StandardScaler(), SVC(C=10, random_state=seed)),
     }
     result = {}
-    for name, (model, extract) in baselines.items():
-        features = extract()
+    for name, features in features_by_name.items():
+        model = models[name]
         classes = np.unique(targets[train])
         model.fit(features[train], targets[train])
         if hasattr(model, "predict_proba"):
@@ -109,10 +124,12 @@ def _calibrated_scores(
     model: Any, features: Floats, targets: Ints, validation: Ints, test: Ints, classes: Ints
 ) -> Floats:
     """Turn decision values of the test rows into probabilities, with the temperature that fits the validation rows."""
-    scores = [model.decision_function(features[part]) for part in (validation, test)]
+    scores = [model.decision_function(features[part]) for part in (test, validation) if len(part)]
     if len(classes) == 2:
         scores = [np.stack([-values, values], 1) / 2 for values in scores]
+    if not len(validation):
+        return to_probabilities(torch.from_numpy(scores[0]), "softmax").numpy()
     usable = np.isin(targets[validation], classes)
     indices = torch.from_numpy(np.searchsorted(classes, targets[validation][usable]))
-    temperature = fit_temperature(torch.from_numpy(scores[0][usable]), indices, "softmax")
-    return to_probabilities(torch.from_numpy(scores[1]), "softmax", temperature).numpy()
+    temperature = fit_temperature(torch.from_numpy(scores[1][usable]), indices, "softmax")
+    return to_probabilities(torch.from_numpy(scores[0]), "softmax", temperature).numpy()

@@ -12,17 +12,18 @@ from brain_tumor.core.types import Floats, Ints, Masks
 from brain_tumor.evaluation.predictions import TestPredictions
 from brain_tumor.evaluation.robustness import DEFAULT_PERTURBATIONS, UNPERTURBED, Perturbation
 from brain_tumor.metrics.bootstrap import (
-    KEY_COLUMNS,
+    CORRECTED,
     METHOD,
     BootstrapParams,
     PredictionSet,
     ResamplingUnits,
     bootstrap_metrics,
 )
-from brain_tumor.metrics.classification import expected_ece_if_calibrated
+from brain_tumor.metrics.estimates import CALIBRATION_ERROR
 from brain_tumor.models.calibration import Calibration
 
-HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "auprc", "brier", "ece")
+HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "auprc", "brier", CALIBRATION_ERROR)
+LARGEST_CLASS = "largest class"  # in `model`: every image is of the class that is most frequent in the subset itself
 ATTRIBUTES = ("plane", "site", "sex")  # columns whose values are subgroups
 AGE_EDGES, AGE_NAMES = (0, 40, 60, 200), ("under 40", "40 to 59", "60 and over")  # years
 NUM_SIZES = 3  # of images, the most frequent ones; all others are one subgroup
@@ -57,7 +58,7 @@ def evaluate_test_rows(
     classes: Sequence[str],
     params: EvaluateParams,
 ) -> pd.DataFrame:
-    """Evaluate a model on all test rows, the clean ones, leaking ones by type, and subgroups, and compare it.
+    """Evaluate a model on all test rows, clean ones, leaking ones by type, and subgroups, and compare it.
 
     Args:
         test: the model's predictions.
@@ -68,8 +69,9 @@ def evaluate_test_rows(
 
     Returns:
         The table of `bootstrap_metrics`. `model` is `model`, `uncalibrated` or a baseline, `reference` a baseline;
-        `subset` is `published` or `clean`; `attribute` is `leak` or that of a subgroup. Metrics by class are kept for
-        the model only, on all rows and on the clean ones.
+        `subset` is `published`, `clean`, or `corrected` (all rows, with the label of their source where it is known);
+        `attribute` is `leak` or that of a subgroup. Metrics by class are kept for the model only, on all rows and on
+        the clean ones.
     """
     subsets = {PUBLISHED: np.ones(len(test.truth), bool), CLEAN: test.clean}
     means = prediction_set_metrics(test.calibrated, test.truth, calibration)
@@ -79,6 +81,10 @@ def evaluate_test_rows(
     for baseline, probabilities in baselines.items():
         differences += [(0, len(sets)), (1, len(sets) + 1)]
         sets += [PredictionSet(baseline, name, probabilities, mask) for name, mask in subsets.items()]
+    sets += [
+        PredictionSet(LARGEST_CLASS, name, _predict_largest_class(test.truth, mask, len(classes)), mask)
+        for name, mask in subsets.items()
+    ]
     leaks = test.rows["leak"].to_numpy(str)
     for leak in LEAK_TYPES:
         sets.append(PredictionSet(MODEL, PUBLISHED, test.calibrated, leaks == leak, {}, "leak", leak))
@@ -86,15 +92,20 @@ def evaluate_test_rows(
         sets.append(PredictionSet(MODEL, PUBLISHED, test.calibrated, mask, {}, attribute, value))
         sets.append(PredictionSet(MODEL, CLEAN, test.calibrated, mask & test.clean, {}, attribute, value))
     table = bootstrap_metrics(test.units, sets, classes, params, differences, calibration.operating_point)
-    expected_errors = [
-        dict.fromkeys(KEY_COLUMNS, "")
-        | {"model": MODEL, "subset": name, "metric": "ece_if_calibrated", "n": int(mask.sum())}
-        | {"value": expected_ece_if_calibrated(test.calibrated[mask].max(1), params.seed)}
-        for name, mask in subsets.items()
-        if mask.any()
-    ]
-    table = pd.concat([table, pd.DataFrame(expected_errors)], ignore_index=True)
+    if (corrected := test.corrected_truth(classes)) is not None:
+        units = test.units._replace(truth=corrected)
+        everything = [
+            PredictionSet(name, CORRECTED, probabilities, subsets[PUBLISHED])
+            for name, probabilities in {MODEL: test.calibrated, **baselines}.items()
+        ]
+        table = pd.concat([table, bootstrap_metrics(units, everything, classes, params)], ignore_index=True)
     return table[(table["class"] == "") | select_model_rows(table)].reset_index(drop=True)
+
+
+def _predict_largest_class(truth: Ints, mask: Masks, num_classes: int) -> Floats:
+    """Return (N, K) probabilities of the most frequent class of the rows of a mask."""
+    counts = np.bincount(truth[mask], minlength=num_classes)
+    return np.tile(np.eye(num_classes)[counts.argmax()], (len(truth), 1))
 
 
 def select_model_rows(table: pd.DataFrame) -> "pd.Series[bool]":
@@ -104,13 +115,14 @@ def select_model_rows(table: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def prediction_set_metrics(probabilities: Floats, truth: Ints, calibration: Calibration) -> dict[str, Floats]:
-    """Return by target coverage, (N,) whether the true class is in the prediction set, and (N,) the set's size."""
+    """Return by target coverage (N,): whether the true class is in the set, the set's size, and whether it is empty."""
     values = {}
     for coverage, threshold in calibration.thresholds.items():
         # Thresholds are stored with nine digits, so probabilities are rounded before they are compared with them.
         included, percent = probabilities.round(9) >= threshold, f"{float(coverage):.0%}".rstrip("%")
         values[f"coverage_at_{percent}"] = included[np.arange(len(truth)), truth].astype(float)
         values[f"set_size_at_{percent}"] = included.sum(1).astype(float)
+        values[f"empty_at_{percent}"] = (~included.any(1)).astype(float)
     return values
 
 
@@ -189,17 +201,20 @@ def iterate_subgroups(rows: pd.DataFrame) -> Iterator[tuple[str, str, Masks]]:
 
 
 def headline_metrics(table: pd.DataFrame, params: EvaluateParams) -> dict[str, Any]:
-    """Return the few metrics that commits are compared by: `n` and `HEADLINE` of `published` and `clean`.
+    """Return the few metrics that commits are compared by: n, its classes and `HEADLINE`, of `published` and `clean`.
 
     Intervals are lists, which `dvc metrics diff` leaves out.
     """
-    overall = table[select_model_rows(table) & (table["class"] == "")]
+    own = table[select_model_rows(table)]
+    overall = own[own["class"] == ""]
     result: dict[str, Any] = {}
     for subset in (PUBLISHED, CLEAN):
         lines = overall[overall["subset"] == subset].set_index("metric")
         n = int(lines["n"].iloc[0]) if len(lines) else 0
         result[subset] = {"n": n}
         if n:
+            of_class = own[(own["subset"] == subset) & (own["metric"] == "recall") & (own["class"] != "")]
+            result[subset]["classes"] = dict(zip(of_class["class"], map(int, of_class["n"]), strict=True))
             result[subset] |= {name: lines["value"][name] for name in HEADLINE}
             result[subset]["interval"] = {name: [lines["low"][name], lines["high"][name]] for name in HEADLINE}
     return result | {"intervals": [f"{METHOD}, {params.rounds} rounds; all metrics: metrics.csv"]}

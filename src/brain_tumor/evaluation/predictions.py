@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from brain_tumor.core.tables import is_clean, probability_columns
+from brain_tumor.core.tables import class_indices, is_clean, probability_columns
 from brain_tumor.core.types import Floats, Ints, Masks
 from brain_tumor.evaluation.probabilities import TestProbabilities
 from brain_tumor.metrics.bootstrap import ResamplingUnits
@@ -38,6 +38,14 @@ class TestPredictions(NamedTuple):
         """Groups; clean and other rows of a class are resampled separately, so that their numbers stay the same."""
         strata = [f"{number} {clean}" for number, clean in zip(self.truth, self.clean, strict=True)]
         return ResamplingUnits(self.truth, self.rows["group"].tolist(), strata)
+
+    def corrected_truth(self, classes: Sequence[str]) -> Ints | None:
+        """Return (N,) true classes with the label of the source where it is known; None if it never differs."""
+        if "source_label" not in self.rows:
+            return None
+        known = self.rows["source_label"].isin(classes)
+        corrected = class_indices(self.rows["source_label"].where(known, self.rows["label"]), classes)
+        return corrected if (corrected != self.truth).any() else None
 
     def probabilities(self) -> TestProbabilities:
         """Return what is saved in full precision."""

@@ -17,7 +17,8 @@ LEAK_STYLES = {
     "duplicate": ("duplicate in training", "#b2182b"),
     "transformed_duplicate": ("mirrored or rotated duplicate in training", "#e08214"),
     "same_group": ("image of the same group in training", "#8073ac"),
-    CLEAN: ("no related image in training", "#2166ac"),
+    "unknown_patient": ("no related image found, patient unknown", "#999999"),
+    CLEAN: ("patient without images in training", "#2166ac"),
 }
 MIN_LABELED_FRACTION = 0.04  # of all test images: smaller parts of the bar have no number
 

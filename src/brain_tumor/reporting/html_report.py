@@ -28,8 +28,7 @@ HEADLINE_METRICS = (
     ("auprc", "AUPRC (one-vs-rest, macro)"),
     ("brier", "Brier score"),
     ("log_loss", "log loss"),
-    ("ece", "calibration error (ECE, 15 bins of equal mass)"),
-    ("classwise_ece", "classwise calibration error"),
+    ("calibration_error", "calibration error (root mean square, debiased)"),
 )
 TWO_CLASS_METRICS = (
     ("sensitivity_at_point", "sensitivity for {}, operating point"),
@@ -40,8 +39,10 @@ TWO_CLASS_METRICS = (
 PREDICTION_SET_METRICS = (
     ("coverage_at_90", "90 % prediction sets: coverage of the true class"),
     ("set_size_at_90", "90 % prediction sets: mean number of classes"),
+    ("empty_at_90", "90 % prediction sets: fraction of empty sets"),
     ("coverage_at_95", "95 % prediction sets: coverage of the true class"),
     ("set_size_at_95", "95 % prediction sets: mean number of classes"),
+    ("empty_at_95", "95 % prediction sets: fraction of empty sets"),
 )
 CLASS_METRICS = (
     ("precision", "precision"),
@@ -71,6 +72,13 @@ PERTURBATION_METRICS = (
     ("infidelity", "infidelity (0 to 1, lower is better)"),
     ("max_sensitivity", "max-sensitivity (lower is better)"),
 )
+# By `recipes.<name>.primary`: what stands for the recipe, and where it is measured.
+PRIMARY_FIGURES = {
+    "patients": "cross-validation by patients (stages/patients)",
+    "clean": "test images of patients that have no image in training or validation",
+    "crossval": "repeated cross-validation by groups, patients unknown (stages/crossval)",
+    "test": "all test images, which may be of patients in training",
+}
 # By the protocol of a published result, why ours by the same protocol may be missing.
 PROTOCOLS = {
     "test": "",
@@ -134,6 +142,9 @@ class ReportData:
             **{name: getattr(self, name) for name in ("recipe", "params", "info", "config", "results", "ranking")},
             **{name: self.metrics[name] for name in ("audit", "split", "train")},
             "headline": headline_text(self.results),
+            "compositions": {subset: class_composition(self.results, subset) for subset in (PUBLISHED, CLEAN)},
+            "primary_figure": PRIMARY_FIGURES[self.params["primary"]],
+            "leading": self.results.leading_subset(),
             "explanation_summary": verdict.summary_sentence(self.ranking),
         }
 
@@ -184,7 +195,7 @@ def headline_text(results: Results) -> str:
     published, clean = (results.get("accuracy", subset) for subset in (PUBLISHED, CLEAN))
     if published is None:
         return "There are no test images."
-    duplicates, transformed, same_group = results.count_leaks().values()
+    duplicates, transformed, same_group, unknown = results.count_leaks().values()
     parts = []
     if duplicates + transformed:
         detail = f" ({transformed:,} of them mirrored or rotated)" if transformed else ""
@@ -192,18 +203,33 @@ def headline_text(results: Results) -> str:
     if same_group:
         more = "more " if parts else ""
         parts.append(f"{same_group:,} {more}have an adjacent slice or another slice of the same patient there")
-    if not parts:
+    if not parts and not unknown:
         return (
-            f"None of the {published.n:,} test images has a known related image in training or validation; "
+            f"None of the {published.n:,} test images is of a patient in training or validation; "
             f"accuracy {published.value:.3f}."
         )
+    if unknown:
+        others = "of the others " if parts else ""
+        parts.append(f"the patients {others}are not known ({unknown:,})")
     text = f"Of {published.n:,} test images, {' and '.join(parts)}. Accuracy on all test images: {published.value:.3f}"
-    return text + (f"; on the {clean.n:,} clean ones: {clean.value:.3f}." if clean else "; there are no clean ones.")
+    if clean is None:
+        return f"{text}. No image is known to be of a patient without images in training: there is no clean figure."
+    return f"{text}; on the {clean.n:,} clean ones: {clean.value:.3f}."
 
 
-def best_baseline(results: Results, subset: str = CLEAN) -> str:
-    """Return name and accuracy of the most accurate baseline on a subset, `none` without any."""
+def class_composition(results: Results, subset: str) -> str:
+    """Return the number of images of each class of a subset, as `3 glioma, 2 notumor`."""
+    return ", ".join(f"{count:,} {label}" for label, count in results.class_counts(subset).items())
+
+
+def best_baseline(results: Results, subset: str = "") -> str:
+    """Return name and accuracy of the most accurate baseline on a subset, `none` without any.
+
+    Args:
+        subset: '' for the clean rows, or all rows where none is clean.
+    """
+    subset = subset or results.leading_subset()
     accuracies = [
-        (accuracy, name) for name in results.baselines() if (accuracy := results.get("accuracy", subset, name))
+        (accuracy, name) for name in results.baselines(subset) if (accuracy := results.get("accuracy", subset, name))
     ]
     return "none" if not accuracies else "{1}: {0}".format(*max(accuracies))

@@ -11,7 +11,7 @@ from brain_tumor.reporting.html_report import HEADLINE_METRICS, ReportData, best
 
 # Characters with which text of a data set (labels, sites, titles) could break a table, or add a link or an image.
 MARKDOWN_SPECIALS = re.compile(r"[\\|<>\[\]!`]")
-HEADER_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "ece")
+HEADER_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "calibration_error")
 
 
 def escape(value: Any) -> Any:

@@ -81,6 +81,19 @@ class Results:
         accuracy = self.get("accuracy", subset, attribute=attribute, value=value)
         return accuracy.n if accuracy else 0
 
+    def class_counts(self, subset: str = PUBLISHED) -> dict[str, int]:
+        """Return the number of rows of each class in a subset."""
+        own = (MODEL, "", subset, "", "", "")
+        return {
+            key.label: one.n
+            for key, one in self._estimates.items()
+            if key[:6] == own and key.metric == "recall" and key.label
+        }
+
+    def leading_subset(self) -> str:
+        """Return the subset for comparisons with baselines: the clean rows, or all where none is clean."""
+        return CLEAN if self.n(CLEAN) else PUBLISHED
+
     def count_leaks(self) -> dict[str, int]:
         """Return the number of leaking test rows by type of leakage."""
         return {leak: self.n(attribute=LEAK, value=leak) for leak in LEAK_TYPES}
@@ -91,9 +104,9 @@ class Results:
         accuracies[CLEAN] = self.get("accuracy", CLEAN)
         return {leak: accuracy for leak, accuracy in accuracies.items() if accuracy}
 
-    def baselines(self) -> list[str]:
+    def baselines(self, subset: str = PUBLISHED) -> list[str]:
         """Return the names of the baselines."""
-        names = dict.fromkeys(key.model for key in self._estimates if key.subset == PUBLISHED)
+        names = dict.fromkeys(key.model for key in self._estimates if key.subset == subset)
         return [name for name in names if name not in (MODEL, UNCALIBRATED, PATIENT_MEAN)]
 
     def subgroups(self) -> list[tuple[str, str]]:
