@@ -22,7 +22,7 @@ SECRETS = {
 HANDLE = "someone/brain-scans"
 REPO, COMMIT = "someone/net", "0" * 40
 EXPECTED = {"expected": {"counts": {}, "fingerprint": ""}}
-INFO = {"info": {"title": "", "url": "", "license": "", "generated": False}}
+INFO = {"patients": "provenance/none.csv", "info": {"title": "", "url": "", "license": "", "generated": False}}
 LAYOUT = {"path": "{label}/{file}", "labels": {"yes": "tumor"}}
 DOWNLOADS = ("download@k", "download@r", "weights@net")
 

@@ -59,8 +59,8 @@ def test_render_report_generated_images_are_flagged() -> None:
             (12, 0, 0, 8),
             0,
             "Of 20 test images, 12 have a duplicate in the training or validation images and the patients of the "
-            "others are not known (8). Accuracy on all test images: 0.900. No image is known to be of a patient without "
-            "images in training: there is no clean figure.",
+            "others are not known (8). Accuracy on all test images: 0.900. No image is known to be of a patient "
+            "without images in training: there is no clean figure.",
         ),
     ],
 )

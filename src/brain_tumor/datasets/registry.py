@@ -9,6 +9,7 @@ from pydantic import Field
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block, read_params
+from brain_tumor.datasets.masks import TakesMasks, add_masks
 from brain_tumor.datasets.raw_archive import RawImage
 
 KINDS = ("archive", "figshare", "folder", "kaggle", "phantom", "roboflow")
@@ -63,4 +64,4 @@ def load_images(params: Path, name: str, scratch: Path) -> Iterator[RawImage]:
     module: Any = importlib.import_module(f"brain_tumor.sources.{kind}")
     source = read_params(params, f"datasets.{name}.source", module.Source)
     images: Iterator[RawImage] = module.images(source, scratch)
-    return images
+    return add_masks(images, source.masks) if isinstance(source, TakesMasks) and source.masks else images

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from pydantic import model_validator
 
-from brain_tumor.core.params import Block
+from brain_tumor.datasets.masks import TakesMasks
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.csv_table import read_by_table
 from brain_tumor.datasets.readers.volumes import Volumes
 from brain_tumor.datasets.readers.zip_archive import Files, Layout, read_by_layout
 
 
-class UserFiles(Block):
+class UserFiles(TakesMasks):
     """Selection of the files that are images: either `layout` or `table` must be set.
 
     Attributes:

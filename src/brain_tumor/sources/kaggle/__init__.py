@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from brain_tumor.core.params import Block
+from brain_tumor.datasets.masks import TakesMasks
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.zip_archive import Layout, read_images
 from brain_tumor.local_files import find_local_file
@@ -14,7 +14,7 @@ from brain_tumor.sources.kaggle.client import fetch
 log = logging.getLogger(__name__)
 
 
-class Source(Block):
+class Source(TakesMasks):
     """`datasets.<name>.source` for a Kaggle data set.
 
     Attributes:
