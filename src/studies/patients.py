@@ -45,10 +45,12 @@ def main(name: str) -> None:
     summary |= compare_with_baselines(Results(renamed)) | {"folds": len(folds), "generated_images": generated}
     lines = [{"fold": fold, "n": len(one)} | metrics_of_predictions(one, classes) for fold, one in folds.items()]
     outs = (f"metrics/{name}/patients.csv", f"metrics/{name}/patients.json", f"plots/{name}/patients.csv")
-    with atomic_outputs(*outs) as (metrics_path, summary_path, folds_path):
+    predictions = f"data/predictions/{name}-patients.csv"
+    with atomic_outputs(*outs, predictions) as (metrics_path, summary_path, folds_path, predictions_path):
         write_csv(metrics_path, renamed.round(4))
         write_json(summary_path, summary, digits=4)
         write_csv(folds_path, pd.DataFrame(lines).round(4))
+        write_csv(predictions_path, test.table(classes).round(4))
     log.info("%s: accuracy %.4f on %d images in %d folds", name, summary[ALL]["accuracy"], len(rows), len(folds))
 
 

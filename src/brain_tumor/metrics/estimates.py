@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from brain_tumor.core.types import Floats, Ints
+from brain_tumor.core.types import Floats, Ints, Masks
 from brain_tumor.metrics.classification import (
     SQUARED_GAPS,
     Metrics,
@@ -20,7 +20,6 @@ from brain_tumor.metrics.intervals import (
     calibration_interval,
     proportion_interval,
     quantile_interval,
-    sample_class_means,
     sample_confusions,
 )
 
@@ -62,17 +61,23 @@ def tabulate_metrics(rows: SubsetRows, estimate: Metrics, resamples: Metrics, cl
     Returns:
         class, metric, n, value, low, high. By class, n is the number of rows of the class.
     """
-    samples = _sample_metrics(rows, len(classes))
+    samples, proportions = _sample_metrics(rows, len(classes)), _proportions(rows)
     num_groups = len(np.unique(rows.groups))
     lines: list[Line] = []
     for name, values in estimate.overall.items():
-        interval = _overall_interval(name, float(values[0]), rows, samples.overall, resamples.overall, num_groups)
+        if name in proportions:
+            interval = proportion_interval(proportions[name], rows.groups)
+        else:
+            interval = _overall_interval(name, float(values[0]), rows, samples.overall, resamples.overall, num_groups)
         lines.append(("", *interval_line(name, len(rows.truth), float(values[0]), interval)))
     for name, table in estimate.by_class.items():
         for k, label in enumerate(classes):
-            n, value = int((rows.truth == k).sum()), float(table[0, k])
-            if name == "auroc":
-                interval = auroc_interval(rows.probabilities[:, k], rows.truth == k, rows.groups)
+            of_class = rows.truth == k
+            n, value = int(of_class.sum()), float(table[0, k])
+            if name in proportions and n:
+                interval = proportion_interval(proportions[name][of_class], rows.groups[of_class])
+            elif name == "auroc":
+                interval = auroc_interval(rows.probabilities[:, k], of_class, rows.groups)
             elif name in samples.by_class:
                 interval = quantile_interval(value, samples.by_class[name][:, k])
             else:
@@ -141,19 +146,22 @@ def _overall_interval(
 
 
 def _sample_metrics(rows: SubsetRows, num_classes: int) -> Metrics:
-    """Sample the metrics of confusion matrices and of proportions that are compatible with the predictions."""
+    """Sample the metrics of confusion matrices that are compatible with the predictions."""
     random = np.random.default_rng(rows.seed)
     predicted = rows.probabilities.argmax(1)
-    matrices = sample_confusions(rows.truth, predicted, rows.groups, num_classes, rows.rounds, random)
-    samples = metrics_from_confusion(matrices)
-    for name, values in rows.means.items():
-        if np.isin(values, (0, 1)).all():
-            by_class = sample_class_means(values > 0, rows.truth, rows.groups, rows.rounds, random)
-            share = np.bincount(rows.truth, minlength=num_classes) / len(rows.truth)
-            samples.overall[name] = np.sum([share[k] * values for k, values in by_class.items()], axis=0)
-            absent = np.full(rows.rounds, np.nan)
-            samples.by_class[name] = np.stack([by_class.get(k, absent) for k in range(num_classes)], 1)
-    return samples
+    return metrics_from_confusion(
+        sample_confusions(rows.truth, predicted, rows.groups, num_classes, rows.rounds, random)
+    )
+
+
+def _proportions(rows: SubsetRows) -> dict[str, Masks]:
+    """Return by metric (n,) whether each row counts, of metrics that are the proportion of rows, of a class or of all.
+
+    By class, `accuracy` is called recall.
+    """
+    right = rows.probabilities.argmax(1) == rows.truth
+    binary = {name: values > 0 for name, values in rows.means.items() if np.isin(values, (0, 1)).all()}
+    return {"accuracy": right, "recall": right, **binary}
 
 
 def _calibration_lines(

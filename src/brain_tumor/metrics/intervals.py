@@ -62,8 +62,9 @@ def sample_confusions(
 ) -> Floats:
     """Sample confusion matrices that are compatible with the predictions: (rounds, K, K), true classes by rows.
 
-    The predictions for each true class are multinomial, with Jeffreys' prior on the recall and the effective number of
-    rows. The number of rows of each class stays as it is.
+    The predictions for each true class are multinomial, with the effective number of rows and a prior of 1/K rows on
+    the right class and as many on all others together: Jeffreys' prior for two classes. With more it is weaker, since
+    its effects on the classes add up in their mean. The number of rows of each class stays as it is.
 
     Args:
         truth, predicted, groups: (n,) class numbers and number of the group.
@@ -72,24 +73,11 @@ def sample_confusions(
     for label in np.unique(truth):
         rows = truth == label
         counts = np.bincount(predicted[rows], minlength=num_classes).astype(float)
-        prior = np.full(num_classes, PRIOR / max(num_classes - 1, 1))
-        prior[label] = PRIOR
+        prior = np.full(num_classes, 1 / (num_classes * max(num_classes - 1, 1)))
+        prior[label] = 1 / num_classes
         size = effective_size((predicted[rows] == label).astype(float), groups[rows])
         matrices[:, label] = random.dirichlet(counts * size / counts.sum() + prior, rounds) * counts.sum()
     return matrices
-
-
-def sample_class_means(
-    values: Masks, truth: Ints, groups: Ints, rounds: int, random: np.random.Generator
-) -> dict[int, Floats]:
-    """Sample the proportion (rounds,) of each true class that is compatible with (n,) values, as above."""
-    samples = {}
-    for label in np.unique(truth):
-        rows = truth == label
-        share = values[rows].mean()
-        size = effective_size(values[rows].astype(float), groups[rows])
-        samples[int(label)] = random.beta(share * size + PRIOR, (1 - share) * size + PRIOR, rounds)
-    return samples
 
 
 def quantile_interval(value: float, samples: Floats) -> tuple[float, float]:

@@ -208,9 +208,13 @@ def headline_text(results: Results) -> str:
             f"None of the {published.n:,} test images is of a patient in training or validation; "
             f"accuracy {published.value:.3f}."
         )
+    if unknown == published.n:
+        return (
+            f"No related image of the {unknown:,} test images was found in training or validation, but their patients are "
+            f"not known: there is no clean figure. Accuracy {published.value:.3f}."
+        )
     if unknown:
-        others = "of the others " if parts else ""
-        parts.append(f"the patients {others}are not known ({unknown:,})")
+        parts.append(f"the patients of {unknown:,} others are not known")
     text = f"Of {published.n:,} test images, {' and '.join(parts)}. Accuracy on all test images: {published.value:.3f}"
     if clean is None:
         return f"{text}. No image is known to be of a patient without images in training: there is no clean figure."
