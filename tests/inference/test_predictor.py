@@ -23,18 +23,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_model_folders(tmp_path_factory.mktemp("folders"))
 
 
-def describe(threshold: float = 0.3) -> Description:
+def describe(threshold: float | None = 0.3) -> Description:
     return Description.model_validate(
         {
             "recipe": "r", "dataset": "d", "generated_data": False, "classes": ("a", "b", "c"),
             "preprocess": {"operations": ({"op": "resize", "size": 32, "mode": "pad"},)},
-            "calibration": {"thresholds": {"0.9": threshold}},
+            "calibration": {"thresholds": {} if threshold is None else {"0.9": threshold}},
         },
         strict=False,
     )  # fmt: skip
 
 
-def predict_one(probabilities: list[float], warning: str = "", threshold: float = 0.3) -> Prediction:
+def predict_one(probabilities: list[float], warning: str = "", threshold: float | None = 0.3) -> Prediction:
     return make_prediction("f", small(range(1))[0], np.array(probabilities), warning, describe(threshold))
 
 
@@ -121,3 +121,9 @@ def test_make_prediction_empty_or_full_set_gives_no_warning(threshold: float) ->
 
 def test_make_prediction_nonfinite_probabilities_are_an_error() -> None:
     assert "not finite" in predict_one([np.nan] * 3).error
+
+
+def test_make_prediction_without_thresholds_has_no_prediction_set() -> None:
+    prediction = predict_one([0.4, 0.35, 0.25], threshold=None)
+    assert (prediction.predicted, prediction.prediction_set) == ("a", ())
+    assert prediction.warnings == ("low certainty: no class has a probability of 50% or more",)

@@ -58,15 +58,15 @@ def test_render_report_generated_images_are_flagged() -> None:
         (
             (12, 0, 0, 8),
             0,
-            "Of 20 test images, 12 have a duplicate in the training or validation images and the patients of 8 others are "
-            "not known. Accuracy on all test images: 0.900. No image is known to be of a patient without images in "
-            "training: there is no clean figure.",
+            "Of 20 test images, 12 have a duplicate in the training or validation images and the patients of 8 others "
+            "are not known. Accuracy on all test images: 0.900. No image is known to be of a patient without images "
+            "in training: there is no clean figure.",
         ),
         (
             (0, 0, 0, 20),
             0,
-            "No related image of the 20 test images was found in training or validation, but their patients are not known: "
-            "there is no clean figure. Accuracy 0.900.",
+            "No related image of the 20 test images was found in training or validation, but their patients are not "
+            "known: there is no clean figure. Accuracy 0.900.",
         ),
     ],
 )

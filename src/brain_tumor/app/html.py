@@ -80,7 +80,7 @@ def prediction_html(prediction: Prediction) -> str:
     if prediction.prediction_set:
         labels = html.escape(", ".join(prediction.prediction_set))
         lines.append(
-            f"<p>90 % prediction set: {labels}. Of images like those of the validation set, "
+            f"<p>90 % prediction set: {labels}. Of images like those of the conformal part, "
             "9 in 10 have their true class in this set.</p>"
         )
     lines += [f'<p class="warn">{html.escape(warning)}</p>' for warning in prediction.warnings]

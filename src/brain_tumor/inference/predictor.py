@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
         predicted: the most probable class, '' if there is an error.
         probabilities: calibrated, by class.
         prediction_set: the most probable class, and the others of the conformal prediction set, which contains the
-            true class for 90 of 100 images like those of the validation set.
+            true class for 90 of 100 images like those of the conformal part; () if the model has no thresholds.
         warnings: reasons to distrust the prediction.
         error: why there is no prediction, '' otherwise.
     """
@@ -187,12 +187,14 @@ def make_prediction(
     """
     if not np.isfinite(probabilities).all():
         return Prediction(file, error="the model's probabilities are not finite: its weights are corrupted")
-    classes, threshold = description.classes, description.calibration.thresholds.get(COVERAGE, 1.0)
+    classes, threshold = description.classes, description.calibration.thresholds.get(COVERAGE)
     order = np.argsort(-probabilities, kind="stable")
     # The most probable class is always included: sets of accurate models are often empty, which means nothing.
-    prediction_set = tuple(
-        classes[k] for k in order if k == order[0] or 0 < threshold <= round(float(probabilities[k]), 9)
-    )
+    prediction_set: tuple[str, ...] = ()
+    if threshold is not None:
+        prediction_set = tuple(
+            classes[k] for k in order if k == order[0] or 0 < threshold <= round(float(probabilities[k]), 9)
+        )
     warnings = []
     if quality_warning:
         warnings.append(f"does not look like a slice of a head: {quality_warning}")

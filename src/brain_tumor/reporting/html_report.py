@@ -210,8 +210,8 @@ def headline_text(results: Results) -> str:
         )
     if unknown == published.n:
         return (
-            f"No related image of the {unknown:,} test images was found in training or validation, but their patients are "
-            f"not known: there is no clean figure. Accuracy {published.value:.3f}."
+            f"No related image of the {unknown:,} test images was found in training or validation, but their patients "
+            f"are not known: there is no clean figure. Accuracy {published.value:.3f}."
         )
     if unknown:
         parts.append(f"the patients of {unknown:,} others are not known")
