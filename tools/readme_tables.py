@@ -50,13 +50,15 @@ class RecipeResults(NamedTuple):
             "test": ("test images", _with_n(results.get("accuracy"), _counts(results))),
         }
         where, figure = cells[self.primary]
-        return f"{where}: {figure}"
+        return f"{where}: {figure.replace('none', 'not measured')}"
 
     def primary_baseline(self) -> str:
-        """Format the best baseline on the images of the primary figure, or on the test images of the split."""
+        """Format the best baseline on the images of the primary figure."""
         assert self.results
         if self.primary == "patients":
             return best_baseline(self.by_patient, "all") if self.by_patient else "not measured"
+        if self.primary == "crossval":
+            return "not measured"
         return best_baseline(self.results, CLEAN if self.primary == "clean" else PUBLISHED)
 
 

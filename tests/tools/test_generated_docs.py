@@ -78,14 +78,14 @@ def test_main_table_primary_figure_is_that_of_the_recipe() -> None:
     for primary, figure, baseline in (
         ("patients", "by patient: 0.800 (0.600–0.900), n = 70", "svm: 0.700 (0.600–0.900)"),
         ("clean", "patients not in training: 0.800 (0.500–0.990), n = 20", "forest: 0.650 (0.500–0.990)"),
-        ("crossval", "cross-validation: 0.700 (0.600–0.800), n = 253", "forest: 0.650 (0.500–0.990)"),
+        ("crossval", "cross-validation: 0.700 (0.600–0.800), n = 253", "not measured"),
     ):
         recipe = make_recipe(results, CROSSVAL, primary=primary, by_patient=by_patient, external=external)
         (cells,) = split_cells(format_main_table([recipe]))
         assert cells[3:5] == [figure, baseline]
         assert cells[-1] == "other: 0.500 (0.400–0.600), n = 136"
     (cells,) = split_cells(format_main_table([make_recipe(results, primary="patients")]))
-    assert cells[3:5] == ["by patient: none", "not measured"]
+    assert cells[3:5] == ["by patient: not measured", "not measured"]
 
 
 def test_results_table_cross_validated_recipe_has_its_accuracy() -> None:
