@@ -34,7 +34,7 @@ NOT_RUN = {
     "dvc repro stages/patients/dvc.yaml": BY_STUDIES,
     "dvc repro stages/patients/dvc.yaml:fold@recipe0-2": BY_STUDIES,
     "dvc repro stages/patients/dvc.yaml:patients@0": BY_STUDIES,
-    "dvc repro stages/provenance/dvc.yaml": "downloads 900 MB; tests/studies/test_provenance.py tests its parts",
+    "dvc repro stages/provenance/dvc.yaml": "downloads 900 MB; tests/studies/test_trace_images.py tests its parts",
     "dvc repro stages/external/dvc.yaml": BY_STUDIES,
     "dvc repro stages/overlap/dvc.yaml": BY_STUDIES,
     "PYTHONPATH=src python src/studies/overlap.py": "tests/pipeline/test_pipeline.py runs it",
