@@ -44,13 +44,13 @@ class RecipeResults(NamedTuple):
         results = self.results
         assert results
         cells = {
-            "patients": ("by patient", _with_n(_get(self.by_patient, "all"), _counts(self.by_patient, "all"))),
-            "clean": ("patients not in training", _with_n(results.get("accuracy", CLEAN), _counts(results, CLEAN))),
-            "crossval": ("cross-validation", _with_n(self.crossval)),
-            "test": ("test images", _with_n(results.get("accuracy"), _counts(results))),
+            "patients": ("by patient", _get(self.by_patient, "all"), _counts(self.by_patient, "all")),
+            "clean": ("patients not in training", results.get("accuracy", CLEAN), _counts(results, CLEAN)),
+            "crossval": ("cross-validation", self.crossval, []),
+            "test": ("test images", results.get("accuracy"), _counts(results)),
         }
-        where, figure = cells[self.primary]
-        return f"{where}: {figure.replace('none', 'not measured')}"
+        where, estimate, counts = cells[self.primary]
+        return f"{where}: {_with_n(estimate, counts) if estimate else 'not measured'}"
 
     def primary_baseline(self) -> str:
         """Format the best baseline on the images of the primary figure."""

@@ -47,8 +47,7 @@ def main() -> None:
     ):
         write_csv(table_path, patients)
         write_csv(evidence_path, evidence)
-        reader = MultiArchiveReader(RAW)
-        counts |= write_masks(zip_path, transfer_masks(evidence, masks, reader, reader))
+        counts |= write_masks(zip_path, transfer_masks(evidence, masks, MultiArchiveReader(RAW)))
         write_json(metrics, counts)
     message = "%s: %d of %d images traced to %d slices of %d patients; %d masks"
     log.info(message, args.name, *(counts[key] for key in ("traced", "images", "slices", "patients", "masks")))

@@ -105,7 +105,7 @@ def test_make_patients_is_a_table_that_the_audit_reads(
 def test_transfer_masks_are_in_the_geometry_of_the_images(evidence: pd.DataFrame, folder: Path, tmp_path: Path) -> None:
     reader = MultiArchiveReader(folder)
     masks = pd.Series({f"cheng/glioma/{k}.png": f"cheng/masks/glioma/{k}.png" if k != 1 else "" for k in range(8)})
-    counts = write_masks(tmp_path / "masks.zip", transfer_masks(evidence, masks, reader, reader))
+    counts = write_masks(tmp_path / "masks.zip", transfer_masks(evidence, masks, reader))
     cropped = int((evidence["path"] == "mine/a/cropped.jpg").sum())
     assert counts == {"masks": 9, "masks_not_aligned": cropped}
     with zipfile.ZipFile(tmp_path / "masks.zip") as archive:
@@ -122,7 +122,7 @@ def test_transferred_masks_fit_the_data_set(
 ) -> None:
     reader = MultiArchiveReader(folder)
     masks = pd.Series({f"cheng/glioma/{k}.png": f"cheng/masks/glioma/{k}.png" if k != 1 else "" for k in range(8)})
-    write_masks(tmp_path / "masks.zip", transfer_masks(evidence, masks, reader, reader))
+    write_masks(tmp_path / "masks.zip", transfer_masks(evidence, masks, reader))
     monkeypatch.setenv("DATA_ARCHIVES", str(tmp_path))
     with RawArchive(folder / "mine.zip") as raw:
         images = [RawImage(path, raw.read(path), "tumor") for path in raw.index["path"]]

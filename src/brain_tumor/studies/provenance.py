@@ -91,7 +91,7 @@ def make_patients(evidence: pd.DataFrame, table: pd.DataFrame, source: str) -> p
 
 
 def transfer_masks(
-    evidence: pd.DataFrame, masks: "pd.Series[str]", read_image: ReadFile, read_mask: ReadFile
+    evidence: pd.DataFrame, masks: "pd.Series[str]", read_file: ReadFile
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield the path of each traced image whose slice has a mask, and the mask in the image's own geometry.
 
@@ -100,21 +100,20 @@ def transfer_masks(
     Args:
         evidence: see `trace_images`.
         masks: member of the mask by path of the slice, '' for none.
-        read_image: returns the bytes of an image by its path.
-        read_mask: returns the bytes of a mask by its member.
+        read_file: returns the bytes of an image or a mask.
     """
     for path, reference, transform in evidence[["path", "reference", "transform"]].itertuples(index=False, name=None):
         if not masks[reference]:
             continue
         number = TRANSFORMS.index(transform)
-        image, slice_image = decode_gray(read_image(path)), decode_gray(read_image(reference))
+        image, slice_image = decode_gray(read_file(path)), decode_gray(read_file(reference))
         size = image.shape[1], image.shape[0]
         resized = cv2.resize(apply_transform(slice_image, number), size, interpolation=cv2.INTER_AREA)
         aligned = np.asarray(resized, np.uint8)
         if correlate(image, aligned) < MIN_FRAME_CORRELATION:
             yield path, None
             continue
-        mask = apply_transform(decode_gray(read_mask(masks[reference])), number)
+        mask = apply_transform(decode_gray(read_file(masks[reference])), number)
         yield path, encode_mask(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0)
 
 
