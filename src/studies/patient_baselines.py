@@ -9,9 +9,8 @@ import pandas as pd
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.core.params import read_params
-from brain_tumor.core.tables import class_indices, probability_columns
 from brain_tumor.datasets.raw_archive import RawArchive
-from brain_tumor.evaluation.baselines import extract_features, file_metadata_features, predict_baselines
+from brain_tumor.evaluation.baselines import extract_features, file_metadata_features, tabulate_baselines
 from brain_tumor.models.samples import read_split
 from brain_tumor.splits.split import PARTS
 from brain_tumor.studies.params import PatientsParams
@@ -30,16 +29,11 @@ def main(name: str) -> None:
     images = np.load(folder / "images.npy", mmap_mode="r")[rows["row"].to_numpy()]
     with RawArchive(f"data/raw/{dataset}.zip") as raw:
         file_features = np.array([file_metadata_features(raw.read(path)) for path in rows["path"]])
-    features, targets = extract_features(images, file_features), class_indices(rows["label"], classes)
+    features = extract_features(images, file_features)
     tables = []
     for fold in params.folds:
-        part = assign_patient_fold(rows, params, str(fold))["part"]
-        parts = [np.flatnonzero(part == each) for each in ("train", "validation", "test")]
-        for baseline, probabilities in predict_baselines(features, targets, parts, len(classes), seed=0).items():
-            columns = dict(zip(probability_columns(classes), probabilities.round(6).T, strict=True))
-            tables.append(pd.DataFrame({"baseline": baseline, "row": rows["row"].iloc[parts[2]], **columns}))
-            accuracy = (probabilities.argmax(1) == targets[parts[2]]).mean()
-            log.info("%s, fold %s: %s: accuracy %.3f on %d images", name, fold, baseline, accuracy, len(parts[2]))
+        log.info("%s, fold %s", name, fold)
+        tables.append(tabulate_baselines(features, assign_patient_fold(rows, params, str(fold)), classes))
     with atomic_outputs(f"data/patients/{name}-baselines.csv") as (path,):
         write_csv(path, pd.concat(tables))
 

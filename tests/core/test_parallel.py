@@ -64,8 +64,9 @@ def test_stages_on_cluster_write_the_same_bytes(cluster: str, tmp_path: Path) ->
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "data/raw").mkdir(parents=True)
         write_archive(folder / "data/raw/mine.zip", images)
-        params: dict[str, Any] = {"datasets": {"mine": {}}, "recipes": {"mine": {"dataset": "mine"}}}
-        params["recipes"]["mine"] |= {"classes": ["a", "b"]}
+        shutil.copytree(ROOT / "provenance", folder / "provenance")
+        params: dict[str, Any] = {"datasets": {"mine": {"patients": "provenance/none.csv"}}, "recipes": {}}
+        params["recipes"]["mine"] = {"dataset": "mine", "classes": ["a", "b"]}
         params["recipes"]["mine"]["preprocess"] = {"operations": [{"op": "resize", "size": 32, "mode": "pad"}]}
         yaml.dump(params, folder / "params.yaml")
         for stage in ("audit", "preprocess"):

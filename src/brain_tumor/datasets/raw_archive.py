@@ -74,13 +74,18 @@ def write_archive(target: Path, images: Iterable[RawImage]) -> pd.DataFrame:
         spool.write(content)
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
             for name in sorted(extents):
-                member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                member.external_attr = 0o644 << 16
-                member.create_system = 3
                 start, size = extents[name]
                 spool.seek(start)
-                archive.writestr(member, spool.read(size))
+                archive.writestr(undated_member(name), spool.read(size))
     return index
+
+
+def undated_member(name: str) -> zipfile.ZipInfo:
+    """Return the header of a stored member whose bytes depend on its name alone: fixed date, mode and system."""
+    member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    member.external_attr = 0o644 << 16
+    member.create_system = 3
+    return member
 
 
 def write_spool(images: Iterable[RawImage], spool: IO[bytes]) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:

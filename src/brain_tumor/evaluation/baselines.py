@@ -3,12 +3,14 @@
 If a network does not beat them on clean rows, thumbnails or file sizes explain its accuracy.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from skimage.feature import hog
@@ -19,9 +21,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from brain_tumor.core.tables import class_indices, probability_columns
 from brain_tumor.core.types import Floats, Gray, Ints
 from brain_tumor.models.calibration import fit_temperature, to_probabilities
 
+log = logging.getLogger(__name__)
 COLOR_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F")
 
 
@@ -76,6 +80,29 @@ def extract_features(images: Gray, file_features: Floats) -> dict[str, Floats]:
         "file metadata": file_features,
         "HOG + SVM": hog_features(images),
     }
+
+
+def tabulate_baselines(
+    features_by_name: Mapping[str, Floats], rows: pd.DataFrame, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Fit every baseline on the rows whose part is `train`, and predict those whose part is `test`.
+
+    Args:
+        features_by_name: (N, F) of all rows, see `extract_features`.
+        rows: N rows with row, label and part.
+        classes: names of the K classes.
+
+    Returns:
+        baseline, row, and a column of probabilities for each class.
+    """
+    targets = class_indices(rows["label"], classes)
+    parts = [np.flatnonzero(rows["part"] == part) for part in ("train", "validation", "test")]
+    test, tables = parts[2], []
+    for name, probabilities in predict_baselines(features_by_name, targets, parts, len(classes), seed=0).items():
+        columns = dict(zip(probability_columns(classes), probabilities.round(6).T, strict=True))
+        tables.append(pd.DataFrame({"baseline": name, "row": rows["row"].iloc[test], **columns}))
+        log.info("%s: accuracy %.3f on %d images", name, (probabilities.argmax(1) == targets[test]).mean(), len(test))
+    return pd.concat(tables)
 
 
 def predict_baselines(

@@ -1,6 +1,6 @@
 """Tables of metrics with their 95 % intervals: for each metric the interval that holds for it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,31 +62,42 @@ def tabulate_metrics(rows: SubsetRows, estimate: Metrics, resamples: Metrics, cl
         class, metric, n, value, low, high. By class, n is the number of rows of the class.
     """
     samples, proportions = _sample_metrics(rows, len(classes)), _proportions(rows)
+    aurocs = [auroc_interval(rows.probabilities[:, k], rows.truth == k, rows.groups) for k in range(len(classes))]
     num_groups = len(np.unique(rows.groups))
     lines: list[Line] = []
     for name, values in estimate.overall.items():
+        n, value = len(rows.truth), float(values[0])
+        if name == SQUARED_GAPS:
+            confidence, right = rows.probabilities.max(1), rows.probabilities.argmax(1) == rows.truth
+            lines.append(("", *_calibration_line(value, resamples.overall[name], confidence, right, rows.groups, n)))
+            continue
         if name in proportions:
             interval = proportion_interval(proportions[name], rows.groups)
+        elif name == "auroc":
+            # The mean of the ends: as wide as if the classes' areas always erred together.
+            low, high = mean_defined(np.array(aurocs).T)
+            interval = float(low), float(high)
         else:
-            interval = _overall_interval(name, float(values[0]), rows, samples.overall, resamples.overall, num_groups)
-        lines.append(("", *interval_line(name, len(rows.truth), float(values[0]), interval)))
+            interval = _overall_interval(name, value, rows, samples.overall, resamples.overall, num_groups)
+        lines.append(("", *interval_line(name, n, value, interval)))
     for name, table in estimate.by_class.items():
         for k, label in enumerate(classes):
             of_class = rows.truth == k
             n, value = int(of_class.sum()), float(table[0, k])
+            if name == SQUARED_GAPS:
+                if n:
+                    scores, gaps = rows.probabilities[:, k], resamples.by_class[name][:, k]
+                    lines.append((label, *_calibration_line(value, gaps, scores, of_class, rows.groups, n)))
+                continue
             if name in proportions and n:
                 interval = proportion_interval(proportions[name][of_class], rows.groups[of_class])
             elif name == "auroc":
-                interval = auroc_interval(rows.probabilities[:, k], of_class, rows.groups)
+                interval = aurocs[k]
             elif name in samples.by_class:
                 interval = quantile_interval(value, samples.by_class[name][:, k])
             else:
                 interval = bootstrap_interval(resamples.by_class[name][:, k], num_groups)
             lines.append((label, *interval_line(name, n, value, interval)))
-    lines = [line for line in lines if line[1] != SQUARED_GAPS] + list(
-        _calibration_lines(rows, estimate, resamples, classes)
-    )
-    lines.sort(key=lambda line: line[0] != "")  # stable
     return pd.DataFrame(lines, columns=["class", "metric", "n", "value", "low", "high"])
 
 
@@ -129,14 +140,6 @@ def _overall_interval(
         return np.nan, np.nan
     if name in samples:
         return quantile_interval(value, samples[name])
-    if name == "auroc":
-        # The mean of the ends: as wide as if the classes' areas always erred together.
-        intervals = [
-            auroc_interval(rows.probabilities[:, k], rows.truth == k, rows.groups)
-            for k in range(rows.probabilities.shape[1])
-        ]
-        low, high = mean_defined(np.array(intervals).T)
-        return float(low), float(high)
     if name in ("sensitivity_at_point", "specificity_at_point") and rows.operating_point is not None:
         is_positive = rows.truth == 0
         wanted = is_positive if name.startswith("sensitivity") else ~is_positive
@@ -164,17 +167,9 @@ def _proportions(rows: SubsetRows) -> dict[str, Masks]:
     return {"accuracy": right, "recall": right, **binary}
 
 
-def _calibration_lines(
-    rows: SubsetRows, estimate: Metrics, resamples: Metrics, classes: Sequence[str]
-) -> Iterator[Line]:
-    """Yield the debiased calibration error of the predicted class, and of the probability of each class."""
-    confidence, predicted = rows.probabilities.max(1), rows.probabilities.argmax(1)
-    bias = squared_gap_bias(confidence, predicted == rows.truth, rows.groups)
-    squared = float(estimate.overall[SQUARED_GAPS][0])
-    yield "", CALIBRATION_ERROR, len(rows.truth), *calibration_interval(squared, bias, resamples.overall[SQUARED_GAPS])
-    for k, label in enumerate(classes):
-        of_class = rows.truth == k
-        if of_class.any():
-            bias = squared_gap_bias(rows.probabilities[:, k], of_class, rows.groups)
-            squared, samples = float(estimate.by_class[SQUARED_GAPS][0, k]), resamples.by_class[SQUARED_GAPS][:, k]
-            yield label, CALIBRATION_ERROR, int(of_class.sum()), *calibration_interval(squared, bias, samples)
+def _calibration_line(
+    squared_error: float, resamples: Floats, scores: Floats, outcomes: Masks, groups: Ints, n: int
+) -> tuple[str, int, float, float, float]:
+    """Return metric, n, value and interval of the debiased calibration error of (n,) scores for their outcomes."""
+    bias = squared_gap_bias(scores, outcomes, groups)
+    return CALIBRATION_ERROR, n, *calibration_interval(squared_error, bias, resamples)

@@ -35,7 +35,7 @@ class Results:
         Metrics that are not defined are left out.
         """
         table = table[table["value"].notna()]
-        keys = table.reindex(columns=list(KEY_COLUMNS)).fillna("").astype(str)
+        keys = table.reindex(columns=list(KEY_COLUMNS)).astype(object).fillna("").astype(str)
         self._estimates = {
             Key(*key): Estimate(float(value), float(low), float(high), int(n))
             for key, (value, low, high, n) in zip(

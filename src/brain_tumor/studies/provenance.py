@@ -12,6 +12,7 @@ from brain_tumor.audit.groups import DUPLICATE_KINDS
 from brain_tumor.audit.patients import COLUMNS
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform, dihedral_tables
 from brain_tumor.core.types import Gray
+from brain_tumor.datasets.raw_archive import undated_member
 from brain_tumor.imaging.decode import decode_gray
 from brain_tumor.imaging.encode import encode_mask
 
@@ -137,8 +138,6 @@ def write_masks(target: Path, masks: Iterator[tuple[str, bytes | None]]) -> dict
                 counts["masks_not_aligned"] += 1
                 continue
             name = str(PurePosixPath(path.partition("/")[2]).with_suffix(".png"))
-            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            member.external_attr, member.create_system = 0o644 << 16, 3
-            archive.writestr(member, content)
+            archive.writestr(undated_member(name), content)
             counts["masks"] += 1
     return counts
