@@ -13,13 +13,13 @@ from brain_tumor.core.subsets import CLEAN, PUBLISHED, UNCALIBRATED
 from brain_tumor.core.tables import probability_columns, read_table
 from brain_tumor.evaluation.evaluate import EvaluateParams, evaluate_test_rows, headline_metrics
 from brain_tumor.evaluation.predictions import TestPredictions
+from brain_tumor.metrics.bootstrap import ALL
 from brain_tumor.models.calibration import Calibration
 from brain_tumor.reporting.results import Results
 from brain_tumor.studies.params import PatientsParams
 from brain_tumor.studies.statistics import metrics_of_predictions, prediction_arrays, read_predictions
 
 log = logging.getLogger(__name__)
-ALL = "all"  # in `subset`: every image, predicted by the model of the fold that tests it
 
 
 def main(name: str) -> None:

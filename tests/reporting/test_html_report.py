@@ -22,6 +22,15 @@ def test_render_report_shows_all_and_clean_accuracy_in_a_single_file() -> None:
     assert "<link" not in html
 
 
+def test_render_report_without_clean_images_has_no_clean_columns() -> None:
+    html = render_report(replace(make_data(), results=make_results((0, 0, 20), 0)))
+    assert "there is no clean figure" in html
+    assert "all (n = 20)" in html
+    for column in ("clean (n", "all minus clean", "accuracy, clean"):
+        assert column not in html
+        assert column in render_report(make_data())
+
+
 def test_render_report_generated_images_are_flagged() -> None:
     info = {"title": "Phantom", "url": "", "license": "none", "generated": True}
     assert "Generated images" in render_report(make_data(info=info))

@@ -97,6 +97,10 @@ def test_patients_tests_every_image_in_the_fold_of_its_patient(project: Project)
     assert {"model", "majority", "HOG + SVM", "largest class"} <= set(metrics["model"])
     assert "published" not in {*metrics["subset"], *metrics["reference_subset"]}
     best = summary["best_baseline"]
+    page = (project.root / "reports/patients/one.html").read_text()
+    assert f"Accuracy {summary['all']['accuracy']:.3f}" in page
+    assert "Generated images." in page
+    assert f"{best['name']}: {best['accuracy']:.3f}" in page
     assert best["gain"] == pytest.approx(summary["all"]["accuracy"] - best["accuracy"], abs=2e-4)
 
 

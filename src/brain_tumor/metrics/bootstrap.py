@@ -17,6 +17,7 @@ from brain_tumor.parallel import ordered_map
 
 CHUNK_ROUNDS = 100  # resamples computed together
 METHOD = "95 % intervals over groups: Jeffreys for proportions, bootstrap for differences and scores"
+ALL = "all"  # in `subset` of a cross-validation: every image, predicted by the model of the fold that tests it
 CORRECTED = "corrected"  # in `subset`: all test rows, with the label of their source where it is known
 KEY_COLUMNS = (
     "model", "reference", "subset", "reference_subset", "attribute", "attribute_value", "class", "metric",

@@ -1,6 +1,7 @@
 """Charts of an evaluation as PNG files that are the same bytes on every run."""
 
 from collections.abc import Collection, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ NAMES = {PUBLISHED: "all test images", CLEAN: "clean test images", "pooled": "al
 MAX_ERRORS = 24  # images on the sheet of errors
 
 
-def plot_confusion_matrices(path: Path, counts: Mapping[str, Ints], classes: Sequence[str], title: str) -> None:
+def plot_confusion_matrices(
+    path: Path | BytesIO, counts: Mapping[str, Ints], classes: Sequence[str], title: str
+) -> None:
     """Draw confusion matrices, each cell with its count and colored by its fraction of the true class.
 
     Args:

@@ -74,7 +74,7 @@ PERTURBATION_METRICS = (
 )
 # By `recipes.<name>.primary`: what stands for the recipe, and where it is measured.
 PRIMARY_FIGURES = {
-    "patients": "cross-validation by patients (stages/patients)",
+    "patients": "cross-validation by patients (stages/patients), on a page of its own in reports/patients",
     "clean": "test images of patients that have no image in training or validation",
     "crossval": "repeated cross-validation by groups, patients unknown (stages/crossval)",
     "test": "all test images, which may be of patients in training",
