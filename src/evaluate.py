@@ -62,7 +62,7 @@ def main(name: str) -> None:
     outs = {
         f"metrics/{name}/metrics.csv": metrics,
         f"metrics/{name}/robustness.csv": evaluate.evaluate_perturbations(test, perturbed, classes, params),
-        f"data/predictions/{name}.csv": test.table(classes),
+        f"data/predictions/{name}.csv": test.table(classes, baselines),
         f"plots/{name}/label_issues.csv": find_label_issues(rows, test.truth, test.calibrated, classes),
         f"plots/{name}/roc.csv": select_macro(curves["roc"]),
         f"plots/{name}/pr.csv": select_macro(curves["pr"]),

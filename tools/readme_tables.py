@@ -22,6 +22,7 @@ class RecipeResults(NamedTuple):
         results: what `evaluate` measured; None if the recipe has not been run.
         same_protocol: our accuracy by the published protocol, if measured.
         crossval: the accuracy of repeated cross-validation, if measured.
+        crossval_counts: the number of images of each class in it.
         primary: a key of PRIMARY_FIGURES.
         by_patient: what the cross-validation by patients measured, if it was run.
         external: accuracy by other data set, if measured.
@@ -35,6 +36,7 @@ class RecipeResults(NamedTuple):
     results: Results | None
     same_protocol: Estimate | None
     crossval: Estimate | None
+    crossval_counts: Sequence[int]
     primary: str
     by_patient: Results | None
     external: Mapping[str, Estimate]
@@ -44,13 +46,16 @@ class RecipeResults(NamedTuple):
         results = self.results
         assert results
         cells = {
-            "patients": ("by patient", _get(self.by_patient, "all"), _counts(self.by_patient, "all")),
+            "patients": ("by patient or group", _get(self.by_patient, "all"), _counts(self.by_patient, "all")),
             "clean": ("patients not in training", results.get("accuracy", CLEAN), _counts(results, CLEAN)),
-            "crossval": ("cross-validation", self.crossval, []),
+            "crossval": ("cross-validation by groups", self.crossval, self.crossval_counts),
             "test": ("test images", results.get("accuracy"), _counts(results)),
         }
         where, estimate, counts = cells[self.primary]
-        return f"{where}: {_with_n(estimate, counts) if estimate else 'not measured'}"
+        text = f"{where}: {_with_n(estimate, counts) if estimate else 'not measured'}"
+        if self.primary == "patients" and self.by_patient and (known := self.by_patient.get("accuracy", CLEAN)):
+            text += f"; known patients alone: {_with_n(known, _counts(self.by_patient, CLEAN))}"
+        return text
 
     def primary_baseline(self) -> str:
         """Format the best baseline on the images of the primary figure."""
@@ -126,7 +131,7 @@ def format_results_table(recipes: Sequence[RecipeResults]) -> str:
         row += [_with_n(results.get("accuracy"), _counts(results)), _or_none(results.get("macro_f1"))]
         row += [_with_n(results.get("accuracy", CLEAN), _counts(results, CLEAN))]
         row += [_or_none(results.get(metric, CLEAN)) for metric in ("macro_f1", "mcc", "auroc")]
-        row.append(_with_n(recipe.crossval) if recipe.crossval else "–")
+        row.append(_with_n(recipe.crossval, recipe.crossval_counts) if recipe.crossval else "–")
         if (by_patient := recipe.by_patient) is None:
             rows.append([*row, *["–"] * 4])
             continue

@@ -56,6 +56,7 @@ def read_recipes(root: Path) -> list[RecipeResults]:
                 results=results,
                 same_protocol=same,
                 crossval=read_study_accuracy(root / f"metrics/{name}/crossval.json"),
+                crossval_counts=read_crossval_counts(root / f"metrics/{name}/crossval.json"),
                 primary=block["primary"],
                 by_patient=read_results(root / f"metrics/{name}/patients.csv"),
                 external=read_external(root, name),
@@ -90,6 +91,11 @@ def read_study_accuracy(path: Path) -> Estimate | None:
         return None
     study = json.loads(path.read_text(encoding="utf-8"))
     return Estimate(study["accuracy"], study["accuracy_low"], study["accuracy_high"], study["n"])
+
+
+def read_crossval_counts(path: Path) -> list[int]:
+    """Read the number of images of each class in a cross-validation; empty if it was not run."""
+    return list(json.loads(path.read_text(encoding="utf-8"))["classes"].values()) if path.exists() else []
 
 
 def read_verdicts(root: Path) -> list[RecipeVerdicts]:

@@ -1,6 +1,7 @@
 """Summarize the external validation of all recipes."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import read_table
 from brain_tumor.evaluation.evaluate import HEADLINE
 from brain_tumor.metrics.bootstrap import BootstrapParams, PredictionSet, ResamplingUnits, bootstrap_metrics
+from brain_tumor.metrics.classification import count_confusion
 from brain_tumor.studies.label_mapping import ExternalParams
 from brain_tumor.studies.statistics import class_names, prediction_arrays
 
@@ -23,7 +25,7 @@ def main() -> None:
     params = read_params(PARAMS, "external", ExternalParams)
     bootstrap = BootstrapParams(rounds=params.rounds, seed=params.seed)
     tables: list[pd.DataFrame] = []
-    summary: dict[str, dict[str, dict[str, float]]] = {}
+    summary: dict[str, dict[str, dict[str, Any]]] = {}
     for recipe in params.recipes:
         own_dataset = read_params(PARAMS, f"recipes.{recipe}.dataset", str)
         for dataset in params.datasets:
@@ -38,6 +40,11 @@ def main() -> None:
             )
             n = int(metrics["n"].iloc[0])
             summary.setdefault(recipe, {})[dataset] = {"n": n, "generated_images": generated, **values}
+            classes = class_names(predictions)
+            truth, probabilities = prediction_arrays(predictions, classes)
+            confusion = count_confusion(truth, probabilities.argmax(1), len(classes))
+            # Lists, which `dvc metrics diff` leaves out; the true classes are the rows.
+            summary[recipe][dataset] |= {"classes": list(classes), "confusion": confusion.tolist()}
             log.info("%s on %s: n = %d, balanced accuracy %.4f", recipe, dataset, n, values["balanced_accuracy"])
     if not tables:
         raise UserError("no recipe of external.recipes can be evaluated on any of external.datasets")

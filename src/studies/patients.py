@@ -50,7 +50,7 @@ def main(name: str) -> None:
         write_csv(metrics_path, renamed.round(4))
         write_json(summary_path, summary, digits=4)
         write_csv(folds_path, pd.DataFrame(lines).round(4))
-        write_csv(predictions_path, test.table(classes).round(4))
+        write_csv(predictions_path, test.table(classes, baselines).round(4))
     log.info("%s: accuracy %.4f on %d images in %d folds", name, summary[ALL]["accuracy"], len(rows), len(folds))
 
 

@@ -44,6 +44,12 @@ def test_read_patients_missing_columns_are_empty_and_text_is_stripped(tmp_path: 
         (f"sha256,patient\n{HASHES[0]},\n", "has neither patient nor series"),
         (f"sha256,patient\n{HASHES[0]},1\n{HASHES[0]},2\n", "is listed twice"),
         (f"sha256,patient\n{HASHES[0]},1,2,3\n{HASHES[1]}\n", "is not"),
+        (f"sha256,patient,transform\n{HASHES[0]},1,upside-down\n", "has a transform that is none of none, rotate-90"),
+        (f"sha256,patient,fold\n{HASHES[0]},1,1\n{HASHES[1]},1,2\n", "is of a patient with images in several folds"),
+        (
+            f"sha256,patient,series\n{HASHES[0]},a,1\n{HASHES[1]},b,1\n",
+            "is of a series with images of several patients",
+        ),
     ],
 )
 def test_read_patients_bad_table_raises_user_error(text: str, message: str, tmp_path: Path) -> None:
@@ -54,6 +60,8 @@ def test_read_patients_bad_table_raises_user_error(text: str, message: str, tmp_
 def test_read_patients_missing_file_or_other_encoding_raises_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is missing: datasets\.<name>\.patients names it"):
         read_patients(str(tmp_path / "none.csv"))
+    with pytest.raises(UserError, match="is a folder"):
+        read_patients(str(tmp_path))
     (tmp_path / "latin.csv").write_bytes("sha256,patient\nM\xfcller".encode("latin-1"))
     with pytest.raises(UserError, match="is not a CSV table"):
         read_patients(str(tmp_path / "latin.csv"))

@@ -21,7 +21,8 @@ def test_find_label_issues_correct_predictions_give_none() -> None:
 
 
 def test_predictions_table_has_subgroup_columns() -> None:
-    table = make_predictions(sex=["f", "m"] * 30).table(CLASSES)
-    assert list(table) == ["row", "path", "label", "predicted", "leak", "sex", "p_a", "p_b", "p_c"]
+    table = make_predictions(sex=["f", "m"] * 30).table(CLASSES, {"svm": np.eye(3)[np.arange(60) % 3]})
+    assert list(table) == ["row", "path", "label", "predicted", "leak", "sex", "p_a", "p_b", "p_c", "svm"]
+    assert table["svm"].tolist() == ["a", "b", "c"] * 20
     most_probable = table[["p_a", "p_b", "p_c"]].to_numpy().argmax(1)
     assert table["predicted"].tolist() == [CLASSES[k] for k in most_probable]

@@ -133,6 +133,37 @@ def test_bootstrap_means_leave_out_nan() -> None:
     assert np.isnan(means["none"]).all()
 
 
+def test_bootstrap_means_of_differences_of_hits_are_no_proportions() -> None:
+    units, _ = make_case(30)
+    one_more = (np.arange(30) == 0).astype(float)
+    means = bootstrap_means(units, {"pointing": one_more, "difference": one_more}, PARAMS, ["pointing"])
+    assert means["pointing"][1] > 0
+    assert means["difference"][1] == 0.0, "one better image of 30 shows nothing"
+    constant = bootstrap_means(units, {"change": np.zeros(30)}, PARAMS)["change"]
+    assert constant[0] == 0.0
+    assert np.isnan(constant[1:]).all()
+
+
+def test_bootstrap_metrics_differences_by_class_have_the_n_of_the_class() -> None:
+    units, probabilities = make_case()
+    table = bootstrap_metrics(
+        units, [all_rows(probabilities), all_rows(probabilities[::-1], "w")], CLASSES, PARAMS, [(0, 1)]
+    )
+    differences = table[(table["reference"] == "w") & (table["metric"] == "recall")].set_index("class")["n"]
+    assert differences.to_dict() == dict(zip(CLASSES, np.bincount(units.truth), strict=True))
+
+
+def test_bootstrap_metrics_boolean_means_are_proportions_and_others_are_not() -> None:
+    units, probabilities = make_case(40)
+    covered = np.arange(40) < 39
+    means = {"coverage": covered, "size": covered.astype(float), "constant": np.ones(40)}
+    table = bootstrap_metrics(units, [all_rows(probabilities)._replace(means=means)], CLASSES, PARAMS)
+    coverage, size, constant = (select(table, name) for name in means)
+    assert coverage["value"] == size["value"]
+    assert coverage["high"] < 1 == size["high"]
+    assert np.isnan(constant["low"])
+
+
 def test_bootstrap_metrics_sets_without_rows_are_left_out() -> None:
     units, probabilities = make_case(10)
     none = PredictionSet("m", "none", probabilities, np.zeros(10, bool))

@@ -69,6 +69,22 @@ def test_proportion_interval_covers_for_groups_of_copies_and_for_loose_groups() 
     assert coverage(independent, 0.85) < 0.8, "groups would not matter"
 
 
+# Sizes of groups like those of the audit, where a few series have many images; truths vary from group to group.
+UNEQUAL = (81, 40, 30, *(20,) * 3, *(10,) * 6, *(4,) * 8, *(1,) * 10)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "a", "b"), [(UNEQUAL, 4, 0.5), (UNEQUAL, 8, 2), ((10,) * 12, 9, 0.5), ((30,) * 8, 4, 1)]
+)
+def test_proportion_interval_covers_for_few_or_unequal_groups(sizes: tuple[int, ...], a: float, b: float) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+
+    def interval(random: np.random.Generator) -> tuple[float, float]:
+        return proportion_interval(random.random(len(groups)) < random.beta(a, b, len(sizes))[groups], groups)
+
+    assert coverage(interval, a / (a + b)) >= 0.88
+
+
 def simulate_predictions(
     random: np.random.Generator, counts: tuple[int, ...], recalls: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -219,6 +235,7 @@ def test_bootstrap_interval_of_few_groups_is_wider_than_percentiles() -> None:
     wide = bootstrap_interval(resamples, 10**6)
     assert wide == pytest.approx(tuple(percentile), abs=0.02)
     assert np.isnan(bootstrap_interval(np.full(3, np.nan), 3)).all()
+    assert np.isnan(bootstrap_interval(np.ones(100), 3)).all(), "an interval without a width would be false"
 
 
 def test_bootstrap_interval_covers_the_mean_of_skewed_losses() -> None:

@@ -1,6 +1,8 @@
 """The committed figures, computed again from the committed predictions with a few lines of scikit-learn."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,68 +10,165 @@ import pytest
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
+    brier_score_loss,
+    cohen_kappa_score,
     f1_score,
     log_loss,
     matthews_corrcoef,
+    precision_score,
     recall_score,
     roc_auc_score,
 )
 
 from project import ROOT
 
-PREDICTIONS = sorted((ROOT / "data/predictions").glob("*.csv"))
-TEXT = ("path", "label", "predicted", "leak")
+PREDICTIONS = ROOT / "data/predictions"
+CROSSVAL = sorted(PREDICTIONS.glob("*-crossval.csv"))
+TESTED = [path for path in sorted(PREDICTIONS.glob("*.csv")) if path not in CROSSVAL]
+Metrics = dict[tuple[str, str, str, str], dict[str, float]]
 
 
-def read_metrics(predictions: Path) -> dict[tuple[str, str, str], dict[str, float]]:
-    """Read the model's own metrics that belong to a table of predictions, by subset, class and metric."""
-    name = predictions.stem.removesuffix("-patients")
-    by_patient = predictions.stem.endswith("-patients")
-    file = ROOT / f"metrics/{name}/{'patients' if by_patient else 'metrics'}.csv"
+def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table of predictions with its classes."""
     table = pd.read_csv(file, keep_default_na=False)
-    own = (table["model"] == "model") & (table[["reference", "reference_subset", "attribute"]] == "").all(axis=1)
-    table = table[own].replace({"subset": {"all": "published"}})
-    keys = table[["subset", "class", "metric"]].itertuples(index=False, name=None)
-    numbers = table[["n", "value", "low", "high"]].apply(pd.to_numeric).to_dict("records")
-    return dict(zip(keys, numbers, strict=True))
+    return table, [str(column).removeprefix("p_") for column in table if str(column).startswith("p_")]
 
 
-@pytest.mark.parametrize("file", PREDICTIONS, ids=lambda file: file.stem)
+def read_metrics(file: Path) -> tuple[Metrics, Metrics]:
+    """Read metrics that belong to a table of predictions: by model, subset, class and metric; differences by model."""
+    name = file.stem.removesuffix("-patients")
+    table = pd.read_csv(
+        ROOT / f"metrics/{name}/{'metrics' if name == file.stem else 'patients'}.csv", keep_default_na=False
+    )
+    table = table[(table[["reference_subset", "attribute"]] == "").all(axis=1)].replace(
+        {"subset": {"all": "published"}}
+    )
+    numbers = ["n", "value", "low", "high"]
+    table[numbers] = table[numbers].apply(pd.to_numeric)
+    result: list[Any] = []
+    for model, part in (("model", table[table["reference"] == ""]), ("reference", table[table["reference"] != ""])):
+        keys = part[[model, "subset", "class", "metric"]].itertuples(index=False, name=None)
+        result.append(dict(zip(keys, part[numbers].to_dict("records"), strict=True)))
+    return result[0], result[1]
+
+
+def compute_metrics(truth: pd.Series, predicted: pd.Series) -> dict[str, float]:
+    """Compute the metrics of all classes together that need no probabilities."""
+    present = sorted(set(truth))
+    return {
+        "accuracy": accuracy_score(truth, predicted),
+        "balanced_accuracy": balanced_accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, labels=present, average="macro", zero_division=0),
+        "mcc": matthews_corrcoef(truth, predicted),
+        "kappa": cohen_kappa_score(truth, predicted),
+    }
+
+
+def check(line: dict[str, float], value: float, n: int, tolerance: float = 1e-4) -> None:
+    """Compare a line of metrics.csv with a value; it has its n, and an interval around the value or none."""
+    assert line["value"] == pytest.approx(value, abs=tolerance)
+    assert line["n"] == n
+    assert np.isnan(line["low"]) or line["low"] <= line["value"] <= line["high"]
+
+
+@pytest.mark.parametrize("file", TESTED, ids=lambda file: file.stem)
 def test_committed_metrics_are_those_of_the_committed_predictions(file: Path) -> None:
-    metrics = read_metrics(file)
-    predictions = pd.read_csv(file, dtype=dict.fromkeys(TEXT, str), keep_default_na=False)
-    classes = [str(column).removeprefix("p_") for column in predictions if str(column).startswith("p_")]
+    metrics, _ = read_metrics(file)
+    predictions, classes = read_predictions(file)
     for subset, rows in (("published", predictions), ("clean", predictions[predictions["leak"] == ""])):
         if rows.empty:
-            assert subset not in {key[0] for key in metrics}
+            assert subset not in {key[1] for key in metrics}
             continue
-        truth, predicted = rows["label"], rows["predicted"]
-        present = sorted(set(truth))
-        p = rows[[f"p_{label}" for label in classes]].to_numpy(float)
-        areas = [
-            roc_auc_score(truth == label, p[:, k]) for k, label in enumerate(classes) if 0 < (truth == label).mean() < 1
-        ]
-        expected = {
-            "accuracy": accuracy_score(truth, predicted),
-            "balanced_accuracy": balanced_accuracy_score(truth, predicted),
-            "macro_f1": f1_score(truth, predicted, labels=present, average="macro", zero_division=0),
-            "mcc": matthews_corrcoef(truth, predicted),
-            "auroc": np.mean(areas),
-        }
-        for metric, value in expected.items():
-            line = metrics[subset, "", metric]
-            assert line["value"] == pytest.approx(value, abs=2e-3 if metric == "auroc" else 1e-4), metric
-            assert line["n"] == len(rows)
-            assert line["low"] <= line["value"] <= line["high"]
-        for label in present:
-            line = metrics[subset, label, "recall"]
-            recall = recall_score(truth == label, predicted == label)
-            assert line["value"] == pytest.approx(recall, abs=1e-4)
-            assert line["n"] == (truth == label).sum()
-        loss = log_loss(truth, p[:, np.argsort(classes)].clip(1e-4, 1), labels=sorted(classes))
-        assert metrics[subset, "", "log_loss"]["value"] == pytest.approx(loss, rel=0.1)
+        truth, predicted, p = (
+            rows["label"],
+            rows["predicted"],
+            rows[[f"p_{label}" for label in classes]].to_numpy(float),
+        )
+        for metric, value in compute_metrics(truth, predicted).items():
+            check(metrics["model", subset, "", metric], value, len(rows))
+        present = [(k, label) for k, label in enumerate(classes) if (truth == label).any()]
+        areas = [roc_auc_score(truth == label, p[:, k]) for k, label in present if len(present) > 1]
+        check(metrics["model", subset, "", "auroc"], float(np.mean(areas)), len(rows), 2e-3)
+        order = np.argsort(classes)
+        p_sorted = p[:, order] / p.sum(1, keepdims=True)
+        brier = brier_score_loss(truth, p_sorted, labels=sorted(classes), scale_by_half=False)
+        check(metrics["model", subset, "", "brier"], brier, len(rows), 1e-3)
+        loss = log_loss(
+            truth, p_sorted.clip(5e-5, 1) / p_sorted.clip(5e-5, 1).sum(1, keepdims=True), labels=sorted(classes)
+        )
+        check(metrics["model", subset, "", "log_loss"], loss, len(rows), 5e-3)
+        for (_, label), area in zip(present, areas, strict=True):
+            own, hits, n = truth == label, predicted == label, int((truth == label).sum())
+            check(metrics["model", subset, label, "recall"], recall_score(own, hits), n)
+            check(metrics["model", subset, label, "specificity"], recall_score(~own, ~hits), n)
+            check(metrics["model", subset, label, "precision"], precision_score(own, hits), n)
+            check(metrics["model", subset, label, "auroc"], area, n, 2e-3)
 
 
-def test_committed_predictions_are_there_for_every_evaluated_recipe() -> None:
-    evaluated = {path.parent.name for path in (ROOT / "metrics").glob("*/metrics.csv")} - {"external"}
-    assert evaluated <= {path.stem for path in PREDICTIONS}
+@pytest.mark.parametrize("file", TESTED, ids=lambda file: file.stem)
+def test_committed_baselines_and_gains_are_those_of_the_committed_predictions(file: Path) -> None:
+    metrics, differences = read_metrics(file)
+    predictions, _ = read_predictions(file)
+    baselines = {key[0] for key in metrics} - {"model", "uncalibrated", "patient mean", "largest class"}
+    assert baselines == {"majority", "nearest thumbnail", "intensity statistics", "file metadata", "HOG + SVM"}
+    for subset, rows in (("published", predictions), ("clean", predictions[predictions["leak"] == ""])):
+        if rows.empty:
+            continue
+        own = compute_metrics(rows["label"], rows["predicted"])
+        largest = rows["label"].value_counts(normalize=True).iloc[0]
+        check(metrics["largest class", subset, "", "accuracy"], largest, len(rows))
+        for baseline in baselines:
+            for metric, value in compute_metrics(rows["label"], rows[baseline]).items():
+                check(metrics[baseline, subset, "", metric], value, len(rows))
+                check(differences[baseline, subset, "", metric], own[metric] - value, len(rows), 2e-4)
+    if "source_label" in predictions:
+        corrected = predictions["source_label"].where(predictions["source_label"] != "", predictions["label"])
+        for model, column in (("model", "predicted"), *((baseline, baseline) for baseline in baselines)):
+            for metric, value in compute_metrics(corrected, predictions[column]).items():
+                check(metrics[model, "corrected", "", metric], value, len(predictions))
+
+
+@pytest.mark.parametrize("file", CROSSVAL, ids=lambda file: file.stem)
+def test_committed_crossval_is_that_of_the_committed_predictions(file: Path) -> None:
+    summary = json.loads((ROOT / f"metrics/{file.stem.removesuffix('-crossval')}/crossval.json").read_text())
+    predictions, _ = read_predictions(file)
+    folds = [compute_metrics(fold["label"], fold["predicted"]) for _, fold in predictions.groupby(["repeat", "fold"])]
+    assert len(folds) == summary["folds"] * summary["repeats"]
+    for metric in ("accuracy", "balanced_accuracy", "macro_f1", "mcc"):
+        assert summary[metric] == pytest.approx(np.mean([fold[metric] for fold in folds]), abs=2e-3)
+    for _, one in predictions.groupby("repeat"):
+        assert one["row"].is_unique
+        assert one["label"].value_counts().to_dict() == summary["classes"]
+        assert len(one) == summary["n"]
+
+
+def test_committed_external_metrics_are_those_of_the_committed_confusion_matrices() -> None:
+    table = pd.read_csv(ROOT / "metrics/external/metrics.csv").set_index(["recipe", "dataset", "metric"])
+    summary = json.loads((ROOT / "metrics/external/summary.json").read_text())
+    compared = 0
+    for recipe, by_dataset in summary.items():
+        for dataset, one in by_dataset.items():
+            counts = np.array(one["confusion"])
+            true, predicted = (
+                pd.Series(np.repeat(index, counts.ravel())) for index in np.indices(counts.shape).reshape(2, -1)
+            )
+            for metric in ("accuracy", "balanced_accuracy", "macro_f1", "mcc"):
+                line = table.xs((recipe, dataset, metric))
+                assert line["value"] == pytest.approx(compute_metrics(true, predicted)[metric], abs=1e-4)
+                assert line["n"] == len(true) == one["n"]
+                compared += 1
+    assert (
+        compared
+        == table.index.get_level_values("metric").isin(["accuracy", "balanced_accuracy", "macro_f1", "mcc"]).sum()
+    )
+
+
+def test_committed_predictions_are_there_for_every_committed_result() -> None:
+    expected = {
+        file.parent.name + suffix
+        for name, suffix in (("metrics.csv", ""), ("patients.csv", "-patients"), ("crossval.json", "-crossval"))
+        for file in (ROOT / "metrics").glob(f"*/{name}")
+        if file.parent.name != "external"
+    }
+    assert expected
+    assert expected == {file.stem for file in PREDICTIONS.glob("*.csv")}

@@ -105,7 +105,7 @@ def test_render_report_shows_the_verdict_of_each_method() -> None:
     html = render_report(make_data(explanations=rows))
     assert "grad-cam passes 1 of 2 measured checks" in html
     assert '<span class="mark no">no</span>' in html
-    assert "rank correlation with the maps of the randomized model: 0.700 (0.600 – 0.800, n = 30)" in html
+    assert "rank correlation with the maps of the randomized model: 0.700 (0.600–0.800), n = 30" in html
     assert "<strong>not trustworthy</strong>" in html
     assert "No test image has a mask or a box" in html
 

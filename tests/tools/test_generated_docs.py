@@ -39,7 +39,7 @@ PUBLISHED_RESULT = {
 
 def make_recipe(results: Results | None, crossval: Estimate | None = None, **changes: Any) -> RecipeResults:
     options: dict[str, Any] = {"primary": "test", "by_patient": None, "external": {}} | changes
-    return RecipeResults("r", "d", True, "net", PUBLISHED_RESULT, results, None, crossval, **options)
+    return RecipeResults("r", "d", True, "net", PUBLISHED_RESULT, results, None, crossval, [155, 98], **options)
 
 
 def split_cells(table: str) -> list[list[str]]:
@@ -76,9 +76,9 @@ def test_main_table_primary_figure_is_that_of_the_recipe() -> None:
     )
     external = {"other": Estimate(0.5, 0.4, 0.6, 136)}
     for primary, figure, baseline in (
-        ("patients", "by patient: 0.800 (0.600–0.900), n = 70", "svm: 0.700 (0.600–0.900)"),
+        ("patients", "by patient or group: 0.800 (0.600–0.900), n = 70", "svm: 0.700 (0.600–0.900)"),
         ("clean", "patients not in training: 0.800 (0.500–0.990), n = 20", "forest: 0.650 (0.500–0.990)"),
-        ("crossval", "cross-validation: 0.700 (0.600–0.800), n = 253", "not measured"),
+        ("crossval", "cross-validation by groups: 0.700 (0.600–0.800), n = 253 (155 + 98)", "not measured"),
     ):
         recipe = make_recipe(results, CROSSVAL, primary=primary, by_patient=by_patient, external=external)
         (cells,) = split_cells(format_main_table([recipe]))
@@ -91,7 +91,7 @@ def test_main_table_primary_figure_is_that_of_the_recipe() -> None:
 def test_results_table_cross_validated_recipe_has_its_accuracy() -> None:
     (cells,) = split_cells(format_results_table([make_recipe(make_results((0, 0, 0), 20), CROSSVAL)]))
     assert cells[4] == "0.800 (0.500–0.990), n = 20"
-    assert cells[8:] == ["0.700 (0.600–0.800), n = 253", "–", "–", "–", "–"]
+    assert cells[8:] == ["0.700 (0.600–0.800), n = 253 (155 + 98)", "–", "–", "–", "–"]
 
 
 def test_claims_table_recipe_not_run_is_left_out() -> None:
@@ -100,7 +100,7 @@ def test_claims_table_recipe_not_run_is_left_out() -> None:
     name = "`r` **(generated images)**: [A system](https://example.org/x), someone"
     assert cells[:4] == [name, "d", "0.9985", "its test images"]
     assert "stages/protocol" in cells[4]
-    assert cells[5:] == ["0.700 (0.600–0.800), n = 253", "one; two"]
+    assert cells[5:] == ["0.700 (0.600–0.800), n = 253 (155 + 98)", "one; two"]
 
 
 def test_verdicts_table_has_a_row_for_each_method() -> None:

@@ -10,6 +10,7 @@ from brain_tumor.attribution.cases import ExplainParams
 from brain_tumor.core.types import Floats
 from brain_tumor.metrics.bootstrap import BootstrapParams, ResamplingUnits, bootstrap_means
 
+PROPORTIONS = ("accuracy", "pointing")  # metrics whose values are 0 or 1 for each image; their differences are not
 NO_MAP = ""  # in the column `map`, for metrics of the model, not of a map
 COLUMNS = ["map", "baseline", "stage", "region", "class", "metric", "n", "value", "low", "high"]
 
@@ -44,9 +45,9 @@ def tabulate_means(
             continue
         units = ResamplingUnits(np.zeros(len(subset), np.int64), subset["group"].tolist(), subset["label"].tolist())
         masked = {key: metric_values[mask] for key, metric_values in values.items()}
-        means = bootstrap_means(
-            units, {str(k): metric_values for k, metric_values in enumerate(masked.values())}, bootstrap
-        )
+        by_number = {str(k): metric_values for k, metric_values in enumerate(masked.values())}
+        proportions = [str(k) for k, (metric, baseline) in enumerate(masked) if metric in PROPORTIONS and not baseline]
+        means = bootstrap_means(units, by_number, bootstrap, proportions)
         for ((metric, baseline), metric_values), mean in zip(masked.items(), means.values(), strict=True):
             count = int(np.isfinite(metric_values).sum())
             if count:

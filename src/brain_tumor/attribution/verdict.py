@@ -56,7 +56,10 @@ def read_estimates(rows: Iterable[Mapping[str, object]], label: str = "") -> dic
     """
     return {
         EstimateKey(str(row["map"]), str(row["metric"]), str(row["baseline"]), str(row["region"])): Estimate(
-            float(str(row["value"])), float(str(row["low"])), float(str(row["high"])), int(str(row["n"]))
+            float(str(row["value"])),
+            float(str(row["low"]) or "nan"),
+            float(str(row["high"]) or "nan"),
+            int(str(row["n"])),
         )
         for row in rows
         if row["class"] == label and row["stage"] == ""
@@ -169,7 +172,7 @@ def _compare_with_baselines(estimates: Estimates, method: str, metric: str, refe
 
 def _decide(estimate: Estimate, limit: float, above: bool) -> Verdict:
     """Decide whether the whole interval is above (or below) a limit."""
-    if estimate.n < MIN_IMAGES or estimate.low == estimate.high:  # equal values do not show how much others vary
+    if estimate.n < MIN_IMAGES or not estimate.low < estimate.high:  # equal values have no interval
         return "unclear"
     if above:
         return "yes" if estimate.low > limit else "no" if estimate.high <= limit else "unclear"

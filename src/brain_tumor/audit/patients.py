@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from brain_tumor.audit.transforms import TRANSFORMS
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.tables import read_table
 
@@ -20,7 +21,7 @@ def read_patients(file: str) -> pd.DataFrame:
 
     Args:
         file: a CSV file with the column `sha256` (of an image file, 64 hexadecimal digits, each once), `patient` or
-            `series` or both, and as far as known:
+            `series` or both (a series is of one patient), and as far as known:
             source: where the image was published first.
             slice: number of the slice there.
             fold: name of a cross-validation fold of that source; patients of different folds must be different ones.
@@ -37,6 +38,8 @@ def read_patients(file: str) -> pd.DataFrame:
         table = read_table(file)
     except FileNotFoundError:
         raise UserError(f"{file} is missing: datasets.<name>.patients names it") from None
+    except IsADirectoryError:
+        raise UserError(f"{file} is a folder, not a table: datasets.<name>.patients names it") from None
     except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError and EmptyDataError are ValueErrors
         raise UserError(f"{file} is not a CSV table: {error}") from None
     if unknown := [str(column) for column in table if column not in COLUMNS]:
@@ -52,12 +55,22 @@ def read_patients(file: str) -> pd.DataFrame:
         .astype(bool),
         "has neither patient nor series": (table["patient"] == "") & (table["series"] == ""),
         "is listed twice": table["sha256"].duplicated(),
+        f"has a transform that is none of {', '.join(TRANSFORMS)}": ~table["transform"].isin(["", *TRANSFORMS]),
+        "is of a patient with images in several folds": _has_several(table, "patient", "fold"),
+        "is of a series with images of several patients": _has_several(table, "series", "patient"),
     }
     for problem, rows in problems.items():
         if rows.any():
             named = ", ".join(map(repr, table.loc[rows, "sha256"].head(MAX_NAMED)))
             raise UserError(f"{file}: {rows.sum()} of {len(table)} rows: sha256 {named} {problem}")
     return table
+
+
+def _has_several(table: pd.DataFrame, key: str, column: str) -> "pd.Series[bool]":
+    """Return for each row whether rows with its value of `key` have several values of `column`; '' is no value."""
+    counts = table[column].replace("", np.nan).groupby(table[key]).transform("nunique")
+    result: pd.Series[bool] = (table[key] != "") & (counts > 1)
+    return result
 
 
 def add_patients(index: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:

@@ -114,15 +114,15 @@ def select_model_rows(table: pd.DataFrame) -> "pd.Series[bool]":
     return whole & (table["model"] == MODEL)
 
 
-def prediction_set_metrics(probabilities: Floats, truth: Ints, calibration: Calibration) -> dict[str, Floats]:
+def prediction_set_metrics(probabilities: Floats, truth: Ints, calibration: Calibration) -> dict[str, Floats | Masks]:
     """Return by target coverage (N,): whether the true class is in the set, the set's size, and whether it is empty."""
-    values = {}
+    values: dict[str, Floats | Masks] = {}
     for coverage, threshold in calibration.thresholds.items():
         # Thresholds are stored with nine digits, so probabilities are rounded before they are compared with them.
         included, percent = probabilities.round(9) >= threshold, f"{float(coverage):.0%}".rstrip("%")
-        values[f"coverage_at_{percent}"] = included[np.arange(len(truth)), truth].astype(float)
+        values[f"coverage_at_{percent}"] = included[np.arange(len(truth)), truth]
         values[f"set_size_at_{percent}"] = included.sum(1).astype(float)
-        values[f"empty_at_{percent}"] = (~included.any(1)).astype(float)
+        values[f"empty_at_{percent}"] = np.logical_not(included.any(1))
     return values
 
 
@@ -217,4 +217,4 @@ def headline_metrics(table: pd.DataFrame, params: EvaluateParams) -> dict[str, A
             result[subset]["classes"] = dict(zip(of_class["class"], map(int, of_class["n"]), strict=True))
             result[subset] |= {name: lines["value"][name] for name in HEADLINE}
             result[subset]["interval"] = {name: [lines["low"][name], lines["high"][name]] for name in HEADLINE}
-    return result | {"intervals": [f"{METHOD}, {params.rounds} rounds; all metrics: metrics.csv"]}
+    return result | {"intervals": [f"{METHOD}, {params.rounds} rounds"]}

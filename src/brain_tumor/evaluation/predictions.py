@@ -1,6 +1,6 @@
 """Predictions for the test rows, and where they contradict the labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from brain_tumor.core.types import Floats, Ints, Masks
 from brain_tumor.evaluation.probabilities import TestProbabilities
 from brain_tumor.metrics.bootstrap import ResamplingUnits
 
-SUBGROUP_COLUMNS = ("site", "age", "sex")  # copied to the table of predictions if the data set has them
+COPIED_COLUMNS = ("source_label", "site", "age", "sex")  # to the table of predictions, if the data set has them
 
 
 class TestPredictions(NamedTuple):
@@ -51,15 +51,26 @@ class TestPredictions(NamedTuple):
         """Return what is saved in full precision."""
         return TestProbabilities(self.rows["row"].to_numpy(np.int64), self.truth, self.uncalibrated, self.calibrated)
 
-    def table(self, classes: Sequence[str]) -> pd.DataFrame:
-        """Return row, path, label, predicted class, leak, subgroup columns, and calibrated probabilities."""
+    def table(self, classes: Sequence[str], baselines: Mapping[str, Floats]) -> pd.DataFrame:
+        """Return what the metrics can be computed from again.
+
+        Args:
+            classes: names of the K classes.
+            baselines: probabilities (N, K) by name.
+
+        Returns:
+            row, path, label, predicted class, leak; label of the source and subgroup columns, if known; calibrated
+            probabilities; the class predicted by each baseline.
+        """
         predicted = [classes[k] for k in self.calibrated.argmax(1)]
         table = self.rows[["row", "path", "label"]].assign(predicted=predicted, leak=self.rows["leak"])
-        for column in SUBGROUP_COLUMNS:
-            if column in self.rows:
+        for column in COPIED_COLUMNS:
+            if column in self.rows and (self.rows[column] != "").any():
                 table[column] = self.rows[column]
         table[probability_columns(classes)] = self.calibrated
-        return table
+        return table.assign(
+            **{name: [classes[k] for k in probabilities.argmax(1)] for name, probabilities in baselines.items()}
+        )
 
 
 def find_label_issues(rows: pd.DataFrame, truth: Ints, probabilities: Floats, classes: Sequence[str]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Metrics and differences of metrics with 95 % intervals, by one bootstrap over groups for all models and subsets."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ class PredictionSet(NamedTuple):
         model, subset: names, which become columns of the table.
         probabilities: (N, K) of all rows.
         mask: (N,) rows of the subset.
-        means: (N,) values by metric name; their mean is a metric of its own.
+        means: (N,) values by metric name; their mean is a metric of its own, a proportion if the values are boolean.
         attribute, attribute_value: how the subset is restricted further, as `plane` and `axial`; '' if it is not.
     """
 
@@ -40,7 +40,7 @@ class PredictionSet(NamedTuple):
     subset: str
     probabilities: Floats
     mask: Masks
-    means: Mapping[str, Floats] = {}
+    means: Mapping[str, Floats | Masks] = {}
     attribute: str = ""
     attribute_value: str = ""
 
@@ -119,7 +119,7 @@ def bootstrap_metrics(
                 continue
             difference = _subtract(replicates[first], replicates[second])
             num_groups = len(set(np.asarray(units.groups)[subtrahend.mask]))
-            table = tabulate_differences(*difference, int(subtrahend.mask.sum()), num_groups, classes)
+            table = tabulate_differences(*difference, units.truth[subtrahend.mask], num_groups, classes)
             tables.append(_label(table, minuend, subtrahend))
     columns = list(COLUMNS)
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
@@ -142,13 +142,14 @@ def _subset_rows(
 
 
 def bootstrap_means(
-    units: ResamplingUnits, values: Mapping[str, Floats], params: BootstrapParams
+    units: ResamplingUnits, values: Mapping[str, Floats], params: BootstrapParams, proportions: Collection[str] = ()
 ) -> dict[str, tuple[float, float, float]]:
     """Compute means of values with 95 % intervals, leaving out NaN.
 
     Args:
         units: class, group and stratum of each row.
         values: (N,) values by metric name.
+        proportions: names of the metrics whose values are 0 or 1 by definition, but for ties.
         params: number of resamples and seed.
 
     Returns:
@@ -169,7 +170,7 @@ def bootstrap_means(
     result = {}
     for k, name in enumerate(values):
         rows, mean = defined[:, k] > 0, float(means[k])
-        if rows.any() and np.isin(filled[rows, k], (0, 1)).all():
+        if rows.any() and name in proportions and np.isin(filled[rows, k], (0, 1)).all():
             interval = proportion_interval(filled[rows, k] > 0, codes[rows])
         else:
             interval = bootstrap_interval(resamples[:, k], len(np.unique(codes[rows])))

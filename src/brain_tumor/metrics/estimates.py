@@ -35,7 +35,7 @@ class SubsetRows(NamedTuple):
         truth: (n,) class numbers.
         probabilities: (n, K).
         groups: (n,) number of the group of each row.
-        means: (n,) values by metric name; their mean is a metric of its own.
+        means: (n,) values by metric name; their mean is a metric of its own, a proportion if the values are boolean.
         operating_point: decision threshold on the probability of the first class, or None.
         rounds, seed: number of samples of the intervals that are sampled, and the seed that draws them.
     """
@@ -43,7 +43,7 @@ class SubsetRows(NamedTuple):
     truth: Ints
     probabilities: Floats
     groups: Ints
-    means: Mapping[str, Floats]
+    means: Mapping[str, Floats | Masks]
     operating_point: float | None
     rounds: int
     seed: int
@@ -102,18 +102,26 @@ def tabulate_metrics(rows: SubsetRows, estimate: Metrics, resamples: Metrics, cl
 
 
 def tabulate_differences(
-    estimate: Metrics, resamples: Metrics, n: int, num_groups: int, classes: Sequence[str]
+    estimate: Metrics, resamples: Metrics, truth: Ints, num_groups: int, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """List differences of metrics, from differences of the same resamples; arguments as for `tabulate_metrics`."""
+    """List differences of metrics, from differences of the same resamples; arguments as for `tabulate_metrics`.
+
+    Args:
+        estimate, resamples: differences.
+        truth: (n,) class numbers of the rows.
+        num_groups: number of their groups.
+        classes: names of the K classes.
+    """
     lines: list[Line] = []
     for name, values in estimate.overall.items():
         if name not in (SQUARED_GAPS, BIASED):
             interval = bootstrap_interval(resamples.overall[name], num_groups)
-            lines.append(("", *interval_line(name, n, float(values[0]), interval)))
+            lines.append(("", *interval_line(name, len(truth), float(values[0]), interval)))
     for name, table in estimate.by_class.items():
         if name != SQUARED_GAPS:
             for k, label in enumerate(classes):
                 interval = bootstrap_interval(resamples.by_class[name][:, k], num_groups)
+                n = int((truth == k).sum())
                 lines.append((label, *interval_line(name, n, float(table[0, k]), interval)))
     return pd.DataFrame(lines, columns=["class", "metric", "n", "value", "low", "high"])
 
@@ -163,8 +171,9 @@ def _proportions(rows: SubsetRows) -> dict[str, Masks]:
     By class, `accuracy` is called recall.
     """
     right = rows.probabilities.argmax(1) == rows.truth
-    binary = {name: values > 0 for name, values in rows.means.items() if np.isin(values, (0, 1)).all()}
-    return {"accuracy": right, "recall": right, **binary}
+    return {"accuracy": right, "recall": right} | {
+        name: values.astype(bool) for name, values in rows.means.items() if values.dtype == bool
+    }
 
 
 def _calibration_line(

@@ -14,6 +14,7 @@ from brain_tumor.core.types import Floats, Ints, Masks
 Z = 1.959963984540054
 TAIL = 0.025
 EDGE = 1e-9  # distance from 0 and 1
+MIN_GROUPS = 1.01  # Student's t has no quantiles for one group
 PRIOR = 0.5  # pseudo-counts on each side of a proportion (Jeffreys)
 
 
@@ -22,7 +23,8 @@ def effective_size(values: Floats, groups: Ints) -> float:
 
     The design effect is the variance of the mean over whole groups, divided by that over independent rows. It is at
     least 1 and at most what it would be if all rows of a group were equal, which it is taken to be where all values are
-    equal and nothing can be estimated.
+    equal and nothing can be estimated. Where it was estimated, the result is smaller the fewer groups there are, as by
+    Korn and Graubard (1998), with groups of unequal sizes counted as fewer.
 
     Args:
         values: (n,) of the rows, such as whether each one is right.
@@ -40,7 +42,10 @@ def effective_size(values: Floats, groups: Ints) -> float:
         return n / largest
     sums = np.bincount(groups, residuals)
     clustered = float((sums**2).sum()) / n**2 * len(members) / (len(members) - 1)
-    return n / min(max(clustered / variance, 1.0), largest)
+    size, num_groups = n / min(max(clustered / variance, 1.0), largest), n / largest
+    if size > num_groups > MIN_GROUPS:
+        size *= float((t.ppf(1 - TAIL, size - 1) / t.ppf(1 - TAIL, num_groups - 1)) ** 2)
+    return size
 
 
 def proportion_interval(hits: Masks, groups: Ints) -> tuple[float, float]:
@@ -90,12 +95,13 @@ def quantile_interval(value: float, samples: Floats) -> tuple[float, float]:
 
 
 def bootstrap_interval(resamples: Floats, num_groups: int) -> tuple[float, float]:
-    """Return the expanded percentile interval (Hesterberg 2015) of (R,) resamples; NaN where none is defined.
+    """Return the expanded percentile interval (Hesterberg 2015) of (R,) resamples.
 
-    Resamples of few groups vary less than new samples would; the quantiles are moved outwards as for Student's t.
+    Resamples of few groups vary less than new samples would; the quantiles are moved outwards as for Student's t. There
+    is no interval (NaN) where no resample is defined, or where all are equal: nothing is known of the variance then.
     """
     defined = resamples[np.isfinite(resamples)]
-    if not len(defined):
+    if not len(defined) or np.ptp(defined) < EDGE:
         return np.nan, np.nan
     tail = TAIL
     if num_groups > 1:

@@ -270,5 +270,6 @@ def _plot_classes(axes: Axes, curves: pd.DataFrame, areas: pd.DataFrame) -> None
         curve = curves[curves["class"] == label]
         if curve[y].notna().any():
             area = area_of_class.loc[label]
-            name = f"{label}: {area['value']:.3f} ({area['low']:.3f}–{area['high']:.3f})"
+            interval = f" ({area['low']:.3f}–{area['high']:.3f})" if area["low"] < area["high"] else ""
+            name = f"{label}: {area['value']:.3f}{interval}"
             axes.plot(curve[x], curve[y], color=TEN_COLORS[number % 10], lw=1.8, label=name)

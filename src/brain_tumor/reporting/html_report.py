@@ -214,7 +214,7 @@ def headline_text(results: Results) -> str:
             f"are not known: there is no clean figure. Accuracy {published.value:.3f}."
         )
     if unknown:
-        parts.append(f"the patients of {unknown:,} others are not known")
+        parts.append(f"the patients of {unknown:,} {'others ' if parts else ''}are not known")
     text = f"Of {published.n:,} test images, {' and '.join(parts)}. Accuracy on all test images: {published.value:.3f}"
     if clean is None:
         return f"{text}. No image is known to be of a patient without images in training: there is no clean figure."
