@@ -10,6 +10,7 @@ from brain_tumor.pretrained.weights import BackboneParams
 from brain_tumor.splits.split import SplitParams
 from brain_tumor.studies.label_mapping import ExternalParams
 from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams
+from brain_tumor.studies.tumor_masks import LocalizationParams
 from brain_tumor.training.recipe import TrainParams
 from export import ExportParams
 from model_docs import Model, Page, Row, Section, find_variant
@@ -104,4 +105,5 @@ def _add_studies(page: Page) -> None:
     page.add_heading(3, "`protocol`")
     page.add_table([recipes])
     page.add_model(3, Section("permuted"), PermutedParams)
+    page.add_model(3, Section("localization"), LocalizationParams)
     page.add_model(3, Section("external"), ExternalParams)

@@ -93,6 +93,11 @@ def read_study_accuracy(path: Path) -> Estimate | None:
     return Estimate(study["accuracy"], study["accuracy_low"], study["accuracy_high"], study["n"])
 
 
+def read_csv_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV file as text."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 def read_crossval_counts(path: Path) -> list[int]:
     """Read the number of images of each class in a cross-validation; empty if it was not run."""
     return list(json.loads(path.read_text(encoding="utf-8"))["classes"].values()) if path.exists() else []
@@ -103,8 +108,10 @@ def read_verdicts(root: Path) -> list[RecipeVerdicts]:
     recipes = []
     for name, block in read_params(root / PARAMS, "recipes", dict[str, Any]).items():
         table, study = root / f"metrics/{name}/explain.csv", root / f"metrics/{name}/permuted.json"
+        masks = root / f"metrics/{name}/localization.csv"  # where the data set has no masks of its own
         if table.exists():
-            estimates = verdict.read_estimates(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+            rows = [row for file in (table, masks) if file.exists() for row in read_csv_rows(file)]
+            estimates = verdict.read_estimates(rows)
             permuted = json.loads(study.read_text(encoding="utf-8")) if study.exists() else {}
             ranking = verdict.rank_methods(estimates, block["explain"]["methods"])
             recipes.append(RecipeVerdicts(name, is_generated(root, block["dataset"]), ranking, permuted))

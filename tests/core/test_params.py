@@ -21,6 +21,7 @@ from brain_tumor.reporting.html_report import PRIMARY_FIGURES
 from brain_tumor.splits.split import SplitParams
 from brain_tumor.studies.label_mapping import ExternalParams
 from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams
+from brain_tumor.studies.tumor_masks import LocalizationParams
 from brain_tumor.training.recipe import TrainParams
 from export import ExportParams
 
@@ -30,6 +31,7 @@ STUDIES: dict[str, Any] = {
     "crossval": CrossvalParams,
     "patients": PatientsParams,
     "permuted": PermutedParams,
+    "localization": LocalizationParams,
     "seeds": Any,
     "protocol": Any,
 }

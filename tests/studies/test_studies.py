@@ -4,6 +4,7 @@ import json
 import shutil
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,7 +12,7 @@ from heads import head, png, shapes
 from project import ROOT, Project
 
 ONE = [{"name": "one", "backbone": "none"}]
-STUDIES = ("crossval", "patients", "seeds", "protocol", "permuted", "overlap", "external")
+STUDIES = ("crossval", "patients", "seeds", "protocol", "permuted", "overlap", "external", "localization")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,11 @@ def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     params["seeds"] = {"recipes": ONE, "values": [1, 2]}
     params["protocol"] = {"recipes": ONE}
     params["permuted"] = {"recipes": ONE, "images": 4, "seed": 0}
+    # The archive lacks masks of some images.
+    corner = np.zeros((48, 48), np.uint8)
+    corner[:16, :16] = 255
+    project.add_data("masks", {name: png(corner) for name in list(shapes())[::2]})
+    params["localization"] = {"recipes": [{"name": "one", "dataset": "mine", "masks": "masks.zip"}]}
     params["external"] |= {"recipes": ["one"], "datasets": ["mine", "other"]}
     project.edit(params)
     overlap = project.root / "stages/overlap/dvc.yaml"
@@ -102,6 +108,25 @@ def test_patients_tests_every_image_in_the_fold_of_its_patient(project: Project)
     assert "Generated images." in page
     assert f"{best['name']}: {best['accuracy']:.3f}" in page
     assert best["gain"] == pytest.approx(summary["all"]["accuracy"] - best["accuracy"], abs=2e-4)
+
+
+def test_localization_measures_test_images_with_a_mask(project: Project) -> None:
+    with np.load(project.root / "data/masks/one.npz") as stored:
+        rows, size = stored["rows"], int(stored["size"])
+        masks = np.unpackbits(stored["masks"], axis=-1, count=size)
+    assert masks.shape == (12, size, size)
+    assert masks[:, : size // 4, : size // 4].all()
+    assert masks.mean() == pytest.approx(1 / 9, abs=0.02)
+    split = pd.read_csv(project.root / "data/split/one.csv").set_index("row")
+    with_mask = split.loc[rows, "part"].value_counts()
+    summary = read_metrics(project, "one/localization")
+    assert summary["model"]["test_images_with_mask"] == with_mask["test"]
+    assert summary["model"]["training_images_with_mask"] == with_mask["train"]
+    table = pd.read_csv(project.root / "metrics/one/localization.csv", keep_default_na=False)
+    overall = table[table["class"] == ""]
+    assert {"pointing", "relevance_inside", "iou_best", "iou_half", "area"} <= set(overall["metric"])
+    assert set(overall["n"]) == {with_mask["test"]}
+    assert {"grad-cam", "mean mask"} & set(overall["map"])
 
 
 def test_seeds_summary_is_over_all_seeds(project: Project) -> None:

@@ -39,6 +39,8 @@ NOT_RUN = {
     "dvc repro stages/overlap/dvc.yaml": BY_STUDIES,
     "PYTHONPATH=src python src/studies/overlap.py": "tests/pipeline/test_pipeline.py runs it",
     "dvc repro stages/permuted/dvc.yaml": BY_STUDIES,
+    "dvc repro stages/localization/dvc.yaml": BY_STUDIES,
+    "DATA_ARCHIVES=folder dvc repro stages/localization/dvc.yaml": BY_STUDIES,
     "dvc repro stages/planted/dvc.yaml": "needs minutes; tests/studies/test_synthetic_duplicates.py tests its parts",
     "dvc repro stages/protocol/dvc.yaml": BY_STUDIES,
     "dvc repro stages/seeds/dvc.yaml": BY_STUDIES,
