@@ -147,7 +147,8 @@ def test_params_yaml_study_fits_its_schema(study: str) -> None:
         if study == "external":
             assert recipe in WHOLE["recipes"]
         else:
-            assert WHOLE["recipes"][recipe["name"]]["backbone"] == recipe["backbone"]
+            for key in {"backbone", "dataset"} & set(recipe):
+                assert WHOLE["recipes"][recipe["name"]][key] == recipe[key]
 
 
 @pytest.mark.parametrize("name", WHOLE["datasets"])
