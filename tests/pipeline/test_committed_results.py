@@ -91,7 +91,7 @@ def test_committed_metrics_are_those_of_the_committed_predictions(file: Path) ->
         check(metrics["model", subset, "", "auroc"], float(np.mean(areas)), len(rows), 2e-3)
         order = np.argsort(classes)
         p_sorted = p[:, order] / p.sum(1, keepdims=True)
-        brier = brier_score_loss(truth, p_sorted, labels=sorted(classes), scale_by_half=False)
+        brier = brier_score_loss(truth, p_sorted, labels=sorted(classes), scale_by_half="auto")
         check(metrics["model", subset, "", "brier"], brier, len(rows), 1e-3)
         loss = log_loss(
             truth, p_sorted.clip(5e-5, 1) / p_sorted.clip(5e-5, 1).sum(1, keepdims=True), labels=sorted(classes)

@@ -85,7 +85,7 @@ def test_main_table_primary_figure_is_that_of_the_recipe() -> None:
         assert cells[3:5] == [figure, baseline]
         assert cells[-1] == "other: 0.500 (0.400–0.600), n = 136"
     (cells,) = split_cells(format_main_table([make_recipe(results, primary="patients")]))
-    assert cells[3:5] == ["by patient: not measured", "not measured"]
+    assert cells[3:5] == ["by patient or group: not measured", "not measured"]
 
 
 def test_results_table_cross_validated_recipe_has_its_accuracy() -> None:
@@ -100,7 +100,7 @@ def test_claims_table_recipe_not_run_is_left_out() -> None:
     name = "`r` **(generated images)**: [A system](https://example.org/x), someone"
     assert cells[:4] == [name, "d", "0.9985", "its test images"]
     assert "stages/protocol" in cells[4]
-    assert cells[5:] == ["0.700 (0.600–0.800), n = 253 (155 + 98)", "one; two"]
+    assert cells[5:] == ["0.700 (0.600–0.800), n = 253", "one; two"]
 
 
 def test_verdicts_table_has_a_row_for_each_method() -> None:
