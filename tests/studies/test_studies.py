@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brain_tumor.imaging.decode import decode_gray
 from heads import head, png, shapes
 from project import ROOT, Project
 
@@ -37,10 +38,13 @@ def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     params["seeds"] = {"recipes": ONE, "values": [1, 2]}
     params["protocol"] = {"recipes": ONE}
     params["permuted"] = {"recipes": ONE, "images": 4, "seed": 0}
-    # The archive lacks masks of some images.
-    corner = np.zeros((48, 48), np.uint8)
-    corner[:16, :16] = 255
-    project.add_data("masks", {name: png(corner) for name in list(shapes())[::2]})
+    # The archive lacks masks of every second image.
+    masks = {}
+    for path, content in list(shapes().items())[::2]:
+        left_half = np.zeros_like(decode_gray(content))
+        left_half[:, : left_half.shape[1] // 2] = 255
+        masks[path] = png(left_half)
+    project.add_data("masks", masks)
     params["localization"] = {"recipes": [{"name": "one", "dataset": "mine", "masks": "masks.zip"}]}
     params["external"] |= {"recipes": ["one"], "datasets": ["mine", "other"]}
     project.edit(params)
@@ -114,9 +118,10 @@ def test_localization_measures_test_images_with_a_mask(project: Project) -> None
     with np.load(project.root / "data/masks/one.npz") as stored:
         rows, size = stored["rows"], int(stored["size"])
         masks = np.unpackbits(stored["masks"], axis=-1, count=size)
-    assert masks.shape == (12, size, size)
-    assert masks[:, : size // 4, : size // 4].all()
-    assert masks.mean() == pytest.approx(1 / 9, abs=0.02)
+    images = pd.read_csv(project.root / "data/enhanced/one/rows.csv").set_index("row")
+    assert sorted(images.loc[rows, "path"]) == sorted(set(list(shapes())[::2]) & set(images["path"]))
+    assert masks[:, size // 2, : size // 2 - 1].all()
+    assert not masks[:, :, size // 2 + 1 :].any()
     split = pd.read_csv(project.root / "data/split/one.csv").set_index("row")
     with_mask = split.loc[rows, "part"].value_counts()
     summary = read_metrics(project, "one/localization")
