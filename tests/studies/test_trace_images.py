@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two archives: slice k of the reference is of patient k // 2; target image `k.png` is slice k with transform k."""
     folder = tmp_path_factory.mktemp("provenance")
     slices = [
-        RawImage(f"glioma/{k}.png", png(head(k)), "glioma", patient=f"p{k // 2}", fold=str(k % 2 + 1),
+        RawImage(f"glioma/{k}.png", png(head(k)), "glioma", patient=f"p{k // 2}", fold=str(k // 2 % 2 + 1),
                  mask=png(slice_mask(k)) if k != 1 else None)
         for k in range(NUM_SLICES)
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def test_make_patients_is_a_table_that_the_audit_reads(
     rows = patients.set_index("sha256")
     assert len(rows) == hashes.loc[[path.removeprefix("mine/") for path in evidence["path"]]].nunique()
     row = rows.loc[hashes["a/6.jpg"]]
-    assert tuple(row[["patient", "fold", "slice", "transform", "label"]]) == ("p3", "1", "6", TRANSFORMS[6], "glioma")
+    assert tuple(row[["patient", "fold", "slice", "transform", "label"]]) == ("p3", "2", "6", TRANSFORMS[6], "glioma")
 
 
 def test_transfer_masks_are_in_the_geometry_of_the_images(evidence: pd.DataFrame, folder: Path, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def compare_maps(
     lines = table[["metric", "value", "low", "high"]].itertuples(index=False)
     intervals = {str(metric): [float(value) for value in interval] for metric, *interval in lines}
     # Not defined where all maps of one model are empty.
-    _, low, _ = intervals.get("rank_correlation", [np.nan, np.nan, np.nan])
+    value, low, _ = intervals.get("rank_correlation", [np.nan, np.nan, np.nan])
+    lowest = low if np.isfinite(low) else value  # no interval: all images have the same correlation
     values = {metric: interval[0] for metric, interval in intervals.items()}
-    return values | {"unchanged": bool(low >= MAX_RANDOMIZATION_CORRELATION), "interval": intervals}
+    return values | {"unchanged": bool(lowest >= MAX_RANDOMIZATION_CORRELATION), "interval": intervals}
