@@ -9,9 +9,10 @@ import pandas as pd
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
-from brain_tumor.core.tables import class_indices, probability_columns, read_table
+from brain_tumor.core.tables import class_indices, read_table
 from brain_tumor.core.types import Gray
 from brain_tumor.evaluation import evaluate
+from brain_tumor.evaluation.baselines import read_baselines
 from brain_tumor.evaluation.curves import compute_curves, select_macro
 from brain_tumor.evaluation.evaluate import EvaluateParams
 from brain_tumor.evaluation.predictions import TestPredictions, find_label_issues
@@ -40,9 +41,7 @@ def main(name: str) -> None:
     rows = rows.merge(audit[["path", "width", "height"]], on="path", how="left", validate="1:1")
     pixels = images[rows["row"].to_numpy()]
     test = TestPredictions(rows, class_indices(rows["label"], classes), *predict(rows, pixels))
-    columns = probability_columns(classes)
-    by_baseline = read_table(f"data/baselines/{name}.csv", text=("baseline",)).groupby("baseline", sort=False)
-    baselines = {str(key): table.set_index("row").loc[rows["row"], columns].to_numpy() for key, table in by_baseline}
+    baselines = read_baselines(Path(f"data/baselines/{name}.csv"), rows, classes)
 
     tables = [evaluate.evaluate_test_rows(test, baselines, config.calibration, classes, params)]
     tables.append(evaluate.evaluate_patients(test, classes, params))

@@ -1,6 +1,5 @@
 """Write the report and the model card of a recipe."""
 
-import csv
 import json
 import logging
 from io import BytesIO
@@ -16,7 +15,7 @@ from brain_tumor.plotting.leakage import plot_accuracy_by_leak
 from brain_tumor.plotting.training import plot_learning_curves
 from brain_tumor.reporting.html_report import ReportData, best_baseline, render_report
 from brain_tumor.reporting.model_card import render_model_card
-from brain_tumor.reporting.results import Results
+from brain_tumor.reporting.results import Results, read_rows
 
 log = logging.getLogger(__name__)
 CURVE_COLUMNS = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -68,8 +67,8 @@ def read_report_data(name: str) -> ReportData:
         config=config,
         metrics=metrics,
         results=results,
-        explanations=read_rows(f"metrics/{name}/explain.csv"),
-        label_issues=read_rows(f"plots/{name}/label_issues.csv"),
+        explanations=read_rows(Path(f"metrics/{name}/explain.csv")),
+        label_issues=read_rows(Path(f"plots/{name}/label_issues.csv")),
         pictures=pictures,
         sheets=sheets,
     )
@@ -79,11 +78,6 @@ def read_json(path: str) -> dict[str, Any]:
     """Read a JSON object."""
     content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return content
-
-
-def read_rows(path: str) -> list[dict[str, str]]:
-    """Read the rows of a CSV file as text, as they are printed."""
-    return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
 
 
 def draw_charts(name: str, results: Results, selected_epoch: int, title: str) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ STAGES = (
     ("explain", "heat maps and\ntheir checks"),
     ("report", "page, model card,\nONNX, app"),
 )
-CLAIM, ALL, CLEAN_NAME = "published result", "all test images of the split", "by patient, as far as known"
+CLAIM, ALL, BY_PATIENT = "published result", "all test images of the split", "by patient, as far as known"
 BASELINE = "best baseline without deep learning, same images"
 INCHES_PER_RECIPE = 0.42
 
@@ -43,7 +43,7 @@ def draw_picture(path: Path | BytesIO, recipes: Sequence[RecipeResults]) -> None
     bottom.set(xlim=(0.3, 1.02), ylim=(len(recipes) - 0.4, -0.6), xlabel="accuracy, 95 % interval")
     bottom.grid(axis="x", alpha=0.25)
     handles = dict(zip(*reversed(bottom.get_legend_handles_labels()), strict=True))
-    order = [name for name in (CLAIM, ALL, CLEAN_NAME, BASELINE) if name in handles]
+    order = [name for name in (CLAIM, ALL, BY_PATIENT, BASELINE) if name in handles]
     figure.legend([handles[name] for name in order], order, loc="outside lower center", ncols=4, frameon=False)
     save_figure(figure, path)
 
@@ -72,7 +72,7 @@ def _draw_recipe(axes: Axes, row: int, recipe: RecipeResults) -> None:
     baselines = [value for name in by_patient.baselines(subset) if (value := by_patient.get("accuracy", subset, name))]
     dots = (
         (ALL, results.get("accuracy"), COLORS[PUBLISHED], "o", -0.13),
-        (CLEAN_NAME, honest, COLORS[CLEAN], "o", 0.09),
+        (BY_PATIENT, honest, COLORS[CLEAN], "o", 0.09),
         (BASELINE, max(baselines, default=None), "0.55", "s", 0.3),
     )
     for name, estimate, color, marker, shift in dots:

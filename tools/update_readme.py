@@ -3,7 +3,6 @@
 Tables of README.md and docs/results.md, docs/picture.png, docs/params.md.
 """
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import read_table
 from brain_tumor.metrics.bootstrap import Estimate
 from brain_tumor.reporting.html_report import protocol_subset
-from brain_tumor.reporting.results import Results
+from brain_tumor.reporting.results import Results, read_rows
 from params_reference import render_reference
 from readme_picture import draw_picture
 from readme_tables import (
@@ -93,11 +92,6 @@ def read_study_accuracy(path: Path) -> Estimate | None:
     return Estimate(study["accuracy"], study["accuracy_low"], study["accuracy_high"], study["n"])
 
 
-def read_csv_rows(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a CSV file as text."""
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-
-
 def read_crossval_counts(path: Path) -> list[int]:
     """Read the number of images of each class in a cross-validation; empty if it was not run."""
     return list(json.loads(path.read_text(encoding="utf-8"))["classes"].values()) if path.exists() else []
@@ -110,7 +104,7 @@ def read_verdicts(root: Path) -> list[RecipeVerdicts]:
         table, study = root / f"metrics/{name}/explain.csv", root / f"metrics/{name}/permuted.json"
         masks = root / f"metrics/{name}/localization.csv"  # where the data set has no masks of its own
         if table.exists():
-            rows = [row for file in (table, masks) if file.exists() for row in read_csv_rows(file)]
+            rows = [row for file in (table, masks) if file.exists() for row in read_rows(file)]
             estimates = verdict.read_estimates(rows)
             permuted = json.loads(study.read_text(encoding="utf-8")) if study.exists() else {}
             ranking = verdict.rank_methods(estimates, block["explain"]["methods"])

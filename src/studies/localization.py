@@ -27,9 +27,7 @@ def main(name: str) -> None:
     model, config, device = load_model(Path("models") / name)
     folder = Path(f"data/enhanced/{name}")
     images = np.load(folder / "images.npy", mmap_mode="r")
-    with np.load(f"data/masks/{name}.npz") as stored:
-        size = int(stored["size"])
-        tumors = TumorMasks(stored["rows"], np.unpackbits(stored["masks"], axis=-1, count=size).astype(bool))
+    tumors = TumorMasks.read(Path(f"data/masks/{name}.npz"))
     rows = read_split(folder, Path(f"data/split/{name}.csv"), "train", "test")
     rows = rows[rows["row"].isin(tumors.rows)]
     train, test = (rows[rows["part"] == part].reset_index(drop=True) for part in ("train", "test"))

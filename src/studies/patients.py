@@ -10,7 +10,8 @@ from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.params import read_params
 from brain_tumor.core.subsets import CLEAN, PUBLISHED, UNCALIBRATED
-from brain_tumor.core.tables import probability_columns, read_table
+from brain_tumor.core.tables import read_table
+from brain_tumor.evaluation.baselines import read_baselines
 from brain_tumor.evaluation.evaluate import EvaluateParams, evaluate_test_rows, headline_metrics
 from brain_tumor.evaluation.predictions import TestPredictions
 from brain_tumor.metrics.bootstrap import ALL
@@ -32,9 +33,7 @@ def main(name: str) -> None:
     source_labels = read_table(f"data/split/{name}.csv", numbers=("row",))[["row", "source_label"]]
     rows = pd.concat(folds.values(), ignore_index=True).merge(source_labels, on="row", validate="1:1")
     truth, probabilities = prediction_arrays(rows, classes)
-    columns = probability_columns(classes)
-    by_baseline = read_table(f"data/patients/{name}-baselines.csv", text=("baseline",)).groupby("baseline", sort=False)
-    baselines = {str(key): table.set_index("row").loc[rows["row"], columns].to_numpy() for key, table in by_baseline}
+    baselines = read_baselines(Path(f"data/patients/{name}-baselines.csv"), rows, classes)
     test = TestPredictions(rows, truth, probabilities, probabilities)
     evaluation = EvaluateParams(rounds=params.rounds, seed=params.seed)
     table = evaluate_test_rows(test, baselines, Calibration(), classes, evaluation)

@@ -1,6 +1,5 @@
 """Write the page of the cross-validation by patients of a recipe."""
 
-import csv
 import json
 import logging
 from io import BytesIO
@@ -14,7 +13,7 @@ from brain_tumor.core.tables import class_indices, read_table
 from brain_tumor.metrics.classification import count_confusion
 from brain_tumor.plotting.evaluation import plot_confusion_matrices
 from brain_tumor.reporting.patients_report import render_patients
-from brain_tumor.reporting.results import Results
+from brain_tumor.reporting.results import Results, read_rows
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def main(name: str) -> None:
         info=info,
         results=Results.read(Path(f"metrics/{name}/patients.csv")),
         best_baseline=summary["best_baseline"]["name"],
-        folds=list(csv.DictReader(Path(f"plots/{name}/patients.csv").read_text(encoding="utf-8").splitlines())),
+        folds=read_rows(Path(f"plots/{name}/patients.csv")),
         confusion=confusion.getvalue(),
     )
     with atomic_outputs(f"reports/patients/{name}.html") as (path,):

@@ -3,8 +3,6 @@
 import logging
 from pathlib import Path
 
-import numpy as np
-
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs
 from brain_tumor.core.params import read_params
@@ -23,8 +21,8 @@ def main(name: str) -> None:
     rows = read_table(Path(f"data/enhanced/{name}/rows.csv"), numbers=("row",))
     with RawArchive(f"data/raw/{recipe.dataset}.zip") as raw:
         tumors = preprocess_masks(rows, raw, recipe.masks, operations)
-    with atomic_outputs(f"data/masks/{name}.npz") as (path,), path.open("wb") as file:
-        np.savez(file, rows=tumors.rows, masks=np.packbits(tumors.masks, axis=-1), size=tumors.masks.shape[-1])
+    with atomic_outputs(f"data/masks/{name}.npz") as (path,):
+        tumors.save(path)
     log.info("%s: masks of %d of %d images", name, len(tumors.rows), len(rows))
 
 

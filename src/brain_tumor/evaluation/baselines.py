@@ -6,6 +6,7 @@ If a network does not beat them on clean rows, thumbnails or file sizes explain 
 import logging
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from brain_tumor.core.tables import class_indices, probability_columns
+from brain_tumor.core.tables import class_indices, probability_columns, read_table
 from brain_tumor.core.types import Floats, Gray, Ints
 from brain_tumor.models.calibration import fit_temperature, to_probabilities
 
@@ -103,6 +104,13 @@ def tabulate_baselines(
         tables.append(pd.DataFrame({"baseline": name, "row": rows["row"].iloc[test], **columns}))
         log.info("%s: accuracy %.3f on %d images", name, (probabilities.argmax(1) == targets[test]).mean(), len(test))
     return pd.concat(tables)
+
+
+def read_baselines(path: Path, rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Floats]:
+    """Read a table of `tabulate_baselines`: by name, probabilities (N, K) of N rows in their order."""
+    by_name = read_table(path, text=("baseline",)).groupby("baseline", sort=False)
+    columns = probability_columns(classes)
+    return {str(name): table.set_index("row").loc[rows["row"], columns].to_numpy() for name, table in by_name}
 
 
 def predict_baselines(

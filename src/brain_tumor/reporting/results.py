@@ -1,5 +1,6 @@
 """Metrics of a finished evaluation, looked up by name."""
 
+import csv
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,11 @@ class Key(NamedTuple):
     attribute_value: str
     label: str
     metric: str
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV file as text, as they are printed."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 class Results:

@@ -1,6 +1,7 @@
 """Tumor masks of the user's own, brought to the size of a recipe's preprocessed images."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,18 @@ class TumorMasks(NamedTuple):
 
     rows: Ints
     masks: Masks
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file: rows, size S, and the masks packed into bits."""
+        with path.open("wb") as file:
+            np.savez(file, rows=self.rows, masks=np.packbits(self.masks, axis=-1), size=self.masks.shape[-1])
+
+    @classmethod
+    def read(cls, path: Path) -> "TumorMasks":
+        """Read a file that `save` wrote."""
+        with np.load(path) as stored:
+            masks = np.unpackbits(stored["masks"], axis=-1, count=int(stored["size"])).astype(bool)
+            return cls(stored["rows"], masks)
 
     def of_rows(self, rows: Sequence[int]) -> Masks:
         """Return the masks (N, S, S) of rows that all have one."""
