@@ -4,6 +4,7 @@ python tests/fuzz.py --files 20000 --seed 1     (or `make fuzz`)
 """
 
 import argparse
+import gzip
 import io
 import json
 import sys
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import cv2
+import gdcm
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -24,16 +27,29 @@ from brain_tumor.audit.audit import inspect_image
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.csv_table import read_by_table
+from brain_tumor.datasets.readers.layout import Layout, read_by_layout
+from brain_tumor.datasets.readers.open_archive import open_archive
 from brain_tumor.datasets.readers.via_annotations import ViaAnnotations
 from brain_tumor.datasets.readers.volumes import Volumes, expand_medical_formats
-from brain_tumor.datasets.readers.zip_archive import Layout, ZipFiles, read_by_layout
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
 from brain_tumor.sources.figshare.slices import open_archives
 from brain_tumor.sources.roboflow.coco import parse_annotations
-from clinical_files import RAMP, make_body, make_dicom, make_nifti
+from brain_tumor.sources.voc.xml_file import parse_annotation
+from brain_tumor.sources.yolo.text_files import parse_boxes, parse_names
+from clinical_files import (
+    RAMP,
+    make_body,
+    make_compressed_dicom,
+    make_dicom,
+    make_enhanced,
+    make_itk,
+    make_nifti,
+)
 from figshare_service import SLICES, make_zip
 from heads import head, png
 from roboflow_service import make_annotations
+from tar_files import make_tar
 from via_files import CONTENT, DISK, SQUARE, make_via
 
 MAX_SECONDS = 5.0  # per file
@@ -108,14 +124,37 @@ SEEDS = {
     "image.float": encode("TIFF", "F"),
     "image.bmp": encode("BMP", "RGB"),
     "image.webp": encode("WEBP"),
+    "image.jpeg2000": encode("JPEG2000"),
+    "image.color16": cv2.imencode(".png", np.repeat(RAMP[..., None], 3, 2).astype(np.uint16) * 50)[1].tobytes(),
+    "image.color16tiff": cv2.imencode(".tiff", np.repeat(RAMP[..., None], 3, 2).astype(np.uint16) * 50)[1].tobytes(),
+    "image.twelve": cv2.imencode(".tiff", RAMP.astype(np.uint16))[1].tobytes(),
     "clinical.dcm": make_dicom(RAMP, RescaleSlope=2, RescaleIntercept=1, WindowCenter=200, WindowWidth=400),
+    "clinical.compressed": gzip.compress(make_dicom(RAMP, PixelPaddingValue=7), mtime=0),
+    "clinical.lossless": make_compressed_dicom(RAMP.astype(np.uint16), gdcm.TransferSyntax.JPEGLosslessProcess14_1),
+    "clinical.enhanced": make_enhanced(
+        np.stack([RAMP] * 2), [{"RescaleSlope": 2}, {"WindowCenter": 9, "WindowWidth": 5}], {"PixelSpacing": [2, 1]}
+    ),
+    "clinical.tif": encode("TIFF", save_all=True, append_images=[Image.fromarray(head(2))]),
+    "clinical.gif": encode("GIF", save_all=True, append_images=[Image.fromarray(head(2))]),
+    "clinical.mha": make_itk(make_body(), ".mha"),
+    "clinical.nrrd": make_itk(make_body(), ".nrrd"),
     "clinical.nii": make_nifti(make_body()),
     "clinical.nii.gz": make_nifti(make_body(), compress=True),
     "zip.deflated": make_zip(PAIR),
     "zip.stored": make_zip(PAIR, zipfile.ZIP_STORED),
+    "zip.tar": make_tar(PAIR),
+    "zip.tgz": make_tar(PAIR, "gz"),
     "table.csv": TABLE,
+    "table.utf16": TABLE.decode().replace(",", ";").encode("utf-16"),
     "matlab.mat": SLICES[1],
     "coco.json": json.dumps(make_annotations({"a.jpg": [(1, [1, 2, 3, 4])], "b.jpg": []})).encode(),
+    "yolo.yaml": b"names:\n  0: glioma\n  1: meningioma\nnc: 2\n",
+    "yolo.txt": b"0 0.5 0.5 0.25 0.25\n1 0.1 0.1 0.9 0.1 0.9 0.9\n",
+    "voc.xml": (
+        b"<annotation><filename>a.png</filename><size><width>9</width><height>9</height></size><object>"
+        b"<name>glioma</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>5</xmax><ymax>6</ymax></bndbox>"
+        b"</object></annotation>"
+    ),
     "via.json": json.dumps(make_via(y1=[SQUARE, DISK])).encode(),
 }
 
@@ -128,39 +167,54 @@ def read_image(content: bytes, name: str, folder: Path) -> None:
 
 
 def read_clinical(content: bytes, name: str, folder: Path) -> None:
-    for image in expand_medical_formats([RawImage(name, content, "a")], Volumes()):
+    for image in expand_medical_formats([RawImage(name, content, "a")], Volumes(), SkippedFiles()):
         if image.content != content:
             decode_gray(image.content)
 
 
 def read_zip(content: bytes, name: str, folder: Path) -> None:
     (folder / "a.zip").write_bytes(content)
-    with ZipFiles(folder / "a.zip") as files:
-        list(read_by_layout(files, Layout(path="{label}/{file}", labels={"a": "a"})))
+    with open_archive(folder / "a.zip", folder) as files:
+        list(read_by_layout(files, Layout(path="{label}/{file}", labels={"a": "a"}), SkippedFiles()))
 
 
 class MemoryFiles(dict[str, bytes]):
     path = Path("memory")
+    hint = ""
 
     def names(self) -> list[str]:
         return sorted(self)
+
+    def left_out(self) -> dict[str, str]:
+        return {}
 
     def read(self, name: str) -> bytes:
         return self[name]
 
 
 def read_csv_table(content: bytes, name: str, folder: Path) -> None:
-    list(read_by_table(MemoryFiles({**PAIR, "t.csv": content}), "t.csv"))
+    list(read_by_table(MemoryFiles({**PAIR, "t.csv": content}), "t.csv", SkippedFiles()))
 
 
 def read_matlab(content: bytes, name: str, folder: Path) -> None:
     (folder / "m.zip").write_bytes(make_zip({"1.mat": content}))
     with ExitStack() as stack:
-        open_archives([folder / "m.zip"], stack)[1].read()
+        open_archives([folder / "m.zip"], stack, SkippedFiles())[1].read()
 
 
 def read_coco(content: bytes, name: str, folder: Path) -> None:
     parse_annotations(content, name)
+
+
+def read_yolo(content: bytes, name: str, folder: Path) -> None:
+    if name.endswith(".yaml"):
+        parse_names(content, name)
+    else:
+        parse_boxes(content, name, {0: "glioma", 1: "meningioma"})
+
+
+def read_voc(content: bytes, name: str, folder: Path) -> None:
+    parse_annotation(content, name)
 
 
 def read_via(content: bytes, name: str, folder: Path) -> None:
@@ -169,7 +223,7 @@ def read_via(content: bytes, name: str, folder: Path) -> None:
 
 READERS: dict[str, Callable[[bytes, str, Path], None]] = {
     "image": read_image, "clinical": read_clinical, "zip": read_zip, "table": read_csv_table,
-    "matlab": read_matlab, "coco": read_coco, "via": read_via,
+    "matlab": read_matlab, "coco": read_coco, "yolo": read_yolo, "voc": read_voc, "via": read_via,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 import io
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
+from brain_tumor.imaging.decode import UnreadableImageError, count_pages, decode_gray, decode_mask, decode_pages
 
 PIXELS = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)
 
@@ -56,17 +57,98 @@ def test_decode_gray_other_depths_are_scaled_to_8_bits() -> None:
     np.testing.assert_allclose(half_black, 127, atol=2)
 
 
+RAMP = np.linspace(0, 1, 4000).reshape(40, 100)
+RULE = np.rint(255 * ((RAMP - 0.005) / (0.998 - 0.005)).clip(0, 1)).astype(np.uint8)  # of the percentiles of a ramp
+
+
 @pytest.mark.parametrize(
-    "pixels",
+    "values",
     [
-        np.array([[-5, 0, 200]], np.int32),
-        np.array([[0, 2**30]], np.int32),
-        np.array([[0.0, 0.5, 1.0]], np.float32),
+        (RAMP * 900).astype(np.uint16),
+        (RAMP * 4095).astype(np.uint16),
+        (RAMP * 32_767).astype(np.uint16),
+        (RAMP * 1896 - 500).astype(np.int32),
+        (RAMP * 2**30).astype(np.int32),
+        RAMP.astype(np.float32),
+        (RAMP * 1e6 - 3e5).astype(np.float32),
     ],
 )
-def test_decode_gray_unsupported_pixels_are_rejected(pixels: NDArray[Any]) -> None:
-    with pytest.raises(UnreadableImageError, match=r"outside the range of 16 bits|floating-point"):
-        decode_gray(encode(Image.fromarray(pixels), "TIFF"))
+def test_decode_gray_part_of_a_range_is_scaled_by_percentiles(values: NDArray[Any]) -> None:
+    np.testing.assert_allclose(decode_gray(encode(Image.fromarray(values), "TIFF")).astype(int), RULE, atol=1)
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(255, 255), (256, 255), (32_767, 255), (32_768, 128)])
+def test_decode_gray_rule_of_16_bits_depends_on_the_largest_value(largest: int, expected: int) -> None:
+    pixels = decode_gray(encode(Image.fromarray((RAMP * largest).astype(np.uint16))))
+    assert pixels.max() == expected
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("largest", [4095, 65535])
+def test_decode_gray_color_of_16_bits_follows_the_same_rule(kind: str, largest: int) -> None:
+    values = (RAMP * largest).astype(np.uint16)
+    _, content = cv2.imencode(f".{kind.lower()}", np.stack([values] * 3, 2))
+    gray = decode_gray(encode(Image.fromarray(values)))
+    np.testing.assert_allclose(decode_gray(content.tobytes()).astype(int), gray, atol=1)
+    with pytest.raises(UnreadableImageError):
+        decode_gray(content.tobytes()[:-300])
+
+
+def test_decode_gray_values_that_are_not_finite_are_black() -> None:
+    values = (RAMP + 1).astype(np.float32)
+    values[:10] = np.nan
+    pixels = decode_gray(encode(Image.fromarray(values), "TIFF"))
+    assert pixels[:10].max() == 0
+    assert (np.diff(pixels[10:].ravel().astype(int)) >= 0).all()
+    assert pixels[10:].max() == 255
+
+
+PAGES = [Image.fromarray(np.roll(PIXELS, step, 1)) for step in range(3)]
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP"])
+def test_decode_pages_all_pages_are_read_and_decode_gray_refuses(kind: str) -> None:
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    content = encode(PAGES[0], kind, save_all=True, append_images=PAGES[1:], **options)
+    assert count_pages(content) == 3
+    pages = decode_pages(content)
+    for page, expected in zip(pages, PAGES, strict=True):
+        np.testing.assert_allclose(page.astype(int), np.asarray(expected), atol=1)
+    with pytest.raises(UnreadableImageError, match="3 images in one file"):
+        decode_gray(content)
+    single = encode(PAGES[0], kind, **options)
+    assert (count_pages(single), len(decode_pages(single))) == (1, 1)
+    assert np.array_equal(decode_pages(single)[0], decode_gray(single))
+
+
+def test_decode_pages_smaller_copy_of_a_page_is_no_page() -> None:
+    content = encode(PAGES[0], "TIFF", save_all=True, append_images=[PAGES[0].resize((5, 3))])
+    assert count_pages(content) == 2
+    # The second directory gets the tag NewSubfileType with the bit for a reduced copy.
+    stream = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(stream, new=True) as writer:
+        PAGES[0].save(writer, "TIFF")
+        writer.newFrame()
+        PAGES[0].resize((5, 3)).save(writer, "TIFF", tiffinfo={254: 1})
+        writer.newFrame()
+    assert count_pages(stream.getvalue()) == 1
+    assert np.array_equal(decode_gray(stream.getvalue()), PIXELS)
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2, 4], [0, 255, 128, 1]])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_decode_mask_everything_above_0_is_inside(values: list[int], dtype: Any) -> None:
+    mask = decode_mask(encode(Image.fromarray(np.array([values], dtype))))
+    assert mask.tolist() == [[False, True, True, True]]
+
+
+def test_decode_mask_lossy_format_needs_half_of_the_largest_value() -> None:
+    square = np.zeros((64, 64), np.uint8)
+    square[19:41, 13:50] = 255
+    content = encode(Image.fromarray(square), "JPEG", quality=40)
+    assert (decode_gray(content) > 0).sum() > (square > 0).sum(), "JPEG adds values near 0"
+    assert np.array_equal(decode_mask(content), square > 0)
+    assert not decode_mask(encode(Image.fromarray(np.zeros((8, 8), np.uint8)), "JPEG")).any()
 
 
 @pytest.mark.parametrize(("dtype", "top", "shift"), [(np.uint8, 255, 0), (np.uint16, 65535, 8)])

@@ -1,27 +1,51 @@
 """Decoding DICOM files."""
 
+import gzip
+import io
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
+import gdcm
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.uid import (
+    BasicTextSRStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
+from brain_tumor.core.types import Gray
 from brain_tumor.imaging import dicom
-from brain_tumor.imaging.dicom import decode_dicom, decode_dicom_mask
-from clinical_files import RAMP, make_dicom
+from brain_tumor.imaging.dicom import NoImageError, decode_dicom, decode_dicom_mask
+from brain_tumor.imaging.formats import identify
+from clinical_files import RAMP, make_compressed_dicom, make_dicom, make_enhanced
+
+
+def only_gray(content: bytes) -> Gray:
+    (frame,) = decode_dicom(content).frames
+    return frame.gray
 
 
 def decode_pixels(content: bytes, positions: list[int]) -> list[int]:
-    (gray,) = decode_dicom(content).frames
+    gray = only_gray(content)
     assert gray.dtype == np.uint8
     return [int(value) for value in gray.ravel()[positions]]
 
 
 def test_decode_dicom_values_are_rescaled_and_windowed() -> None:
     tags = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": 200, "WindowWidth": 400}
-    (gray,) = decode_dicom(make_dicom(RAMP, **tags)).frames
+    gray = only_gray(make_dicom(RAMP, **tags))
     expected = np.clip((2.0 * RAMP - 1000) / 400, 0, 1) * 255
     assert gray.shape == RAMP.shape
     assert np.abs(gray - expected).max() <= 1.5
@@ -48,12 +72,12 @@ def test_decode_dicom_patient_is_a_digest_with_sex_and_age() -> None:
 def test_decode_dicom_unusable_patient_data_is_empty(tags: dict[str, Any], expected: tuple[str, str, str]) -> None:
     with pytest.warns(UserWarning, match="Invalid value") if tags["PatientSex"] == "unknown" else nullcontext():
         content = make_dicom(RAMP, **tags)
-    assert decode_dicom(content)[1:] == expected
+    assert decode_dicom(content)[1:4] == expected
 
 
 def test_decode_dicom_monochrome1_is_inverted() -> None:
-    (plain,) = decode_dicom(make_dicom(RAMP)).frames
-    (inverted,) = decode_dicom(make_dicom(RAMP, PhotometricInterpretation="MONOCHROME1")).frames
+    plain = only_gray(make_dicom(RAMP))
+    inverted = only_gray(make_dicom(RAMP, PhotometricInterpretation="MONOCHROME1"))
     assert np.abs(plain.astype(int) + inverted - 255).max() <= 1
 
 
@@ -61,8 +85,8 @@ def test_decode_dicom_frames_become_images() -> None:
     pixels = np.stack([RAMP, RAMP[::-1], RAMP])
     frames = decode_dicom(make_dicom(pixels, NumberOfFrames=3, Rows=30, Columns=40)).frames
     assert len(frames) == 3
-    assert np.array_equal(frames[0][::-1], frames[1])
-    assert np.array_equal(frames[0], frames[2])
+    assert np.array_equal(frames[0].gray[::-1], frames[1].gray)
+    assert np.array_equal(frames[0].gray, frames[2].gray)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +118,7 @@ def test_apply_window_any_window_keeps_the_order_of_values(center: float, width:
 def test_decode_dicom_color_of_16_bits_becomes_luma() -> None:
     pixels = np.repeat(np.linspace(0, 65535, 1200).astype(np.uint16).reshape(30, 40, 1), 3, 2)
     tags: dict[str, Any] = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
-    (gray,) = decode_dicom(make_dicom(pixels, Rows=30, Columns=40, **tags)).frames
+    gray = only_gray(make_dicom(pixels, Rows=30, Columns=40, **tags))
     assert np.abs(gray.ravel().astype(int) - np.linspace(0, 255, 1200)).max() <= 1.5
 
 
@@ -124,9 +148,16 @@ def test_decode_dicom_deflated_file_is_rejected() -> None:
 
 
 def test_decode_dicom_without_an_image_is_rejected() -> None:
-    content = bytes(128) + b"DICM" + make_dicom(RAMP)[132:200]
-    with pytest.raises(ValueError, match="without an image: Rows and Columns missing"):
-        decode_dicom(content)
+    data = pydicom.dcmread(io.BytesIO(make_dicom(RAMP)))
+    data.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    for name in ("PixelData", "Rows", "Columns"):
+        delattr(data, name)
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    with pytest.raises(NoImageError, match="a DICOM file without an image"):
+        decode_dicom(buffer.getvalue())
+    with pytest.raises(ValueError, match="truncated: its pixels are missing"):
+        decode_dicom(make_dicom(RAMP)[:400])
 
 
 @pytest.mark.parametrize(
@@ -139,6 +170,167 @@ def test_decode_dicom_without_an_image_is_rejected() -> None:
 def test_decode_dicom_too_many_pixels_are_rejected_before_decoding(
     tags: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dicom, "_gray_frames", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(dicom, "_gray_frames", lambda *args: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=message):
         decode_dicom(make_dicom(RAMP, **tags))
+
+
+def test_decode_dicom_functional_groups_of_each_frame_are_applied() -> None:
+    values = RAMP.astype(np.uint16) // 10 * 10
+    groups: list[dict[str, Any]] = [
+        {"RescaleSlope": 1, "RescaleIntercept": 0},
+        {"RescaleSlope": 10, "RescaleIntercept": 0},
+        {"RescaleSlope": 1, "RescaleIntercept": 0, "WindowCenter": 300, "WindowWidth": 600},
+    ]
+    window = {"WindowCenter": 600, "WindowWidth": 1200}
+    content = make_enhanced(np.stack([values, values // 10, values]), groups, window, RescaleSlope=7)
+    first, tenth, own_window = (frame.gray.astype(int) for frame in decode_dicom(content).frames)
+    assert np.array_equal(first, only_gray(make_dicom(values, **window)))
+    assert np.array_equal(first, tenth)
+    assert np.array_equal(own_window, only_gray(make_dicom(values, WindowCenter=300, WindowWidth=600)))
+
+
+def test_decode_dicom_plane_and_spacing_are_those_of_the_frame() -> None:
+    groups: list[dict[str, Any]] = [
+        {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]},
+        {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "PixelSpacing": [2, 1]},
+        {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1], "PixelSpacing": [1, 1]},
+        {"ImageOrientationPatient": [0.7071, 0.7071, 0, 0, 0, -1], "PixelSpacing": [1, 1]},
+        {},
+    ]
+    frames = decode_dicom(make_enhanced(np.stack([RAMP] * 5), groups, {"PixelSpacing": [3, 4]})).frames
+    assert [frame.plane for frame in frames] == ["axial", "coronal", "sagittal", "", ""]
+    assert [frame.spacing for frame in frames] == [(1, 1), (2, 1), (1, 1), (1, 1), (3, 4)]
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("limit", [None, -1990])
+def test_decode_dicom_padding_takes_no_part_and_is_black(photometric: str, limit: int | None) -> None:
+    tags: dict[str, Any] = {"PhotometricInterpretation": photometric}
+    padded = RAMP.copy()
+    padded[:, :10] = -2000
+    expected = only_gray(make_dicom(np.ascontiguousarray(padded[:, 10:]), **tags))
+    if limit is not None:
+        padded[0, :5], tags["PixelPaddingRangeLimit"] = limit, limit
+    gray = only_gray(make_dicom(padded, PixelPaddingValue=-2000, **tags))
+    assert gray[:, :10].max() == 0
+    assert np.array_equal(gray[:, 10:], expected)
+
+
+def test_decode_dicom_padding_that_is_not_declared_is_found_by_its_distance() -> None:
+    padded = RAMP.copy()
+    padded[:, :10] = -2000
+    assert np.array_equal(only_gray(make_dicom(padded))[:, 10:], only_gray(make_dicom(RAMP[:, 10:].copy())))
+
+
+@pytest.mark.parametrize("center", [b"711,5 ", b"711.5 "])
+def test_decode_dicom_comma_is_read_as_decimal_point(center: bytes) -> None:
+    content = make_dicom(RAMP, WindowCenter="711.5", WindowWidth="1422")
+    image = decode_dicom(content.replace(b"711.5 ", center))
+    assert np.array_equal(image.frames[0].gray, only_gray(content))
+    assert len(image.warnings) == (b"," in center)
+    assert all("WindowCenter '711,5'" in warning for warning in image.warnings)
+
+
+def test_decode_dicom_window_that_is_no_number_is_ignored() -> None:
+    content = make_dicom(RAMP, WindowCenter="711.5", WindowWidth="1422")
+    gray = only_gray(content.replace(b"711.5 ", b"middle"))
+    assert np.array_equal(gray, only_gray(make_dicom(RAMP)))
+
+
+@pytest.mark.parametrize("count", [7, 9])
+def test_decode_dicom_mosaic_becomes_its_slices(count: int) -> None:
+    slices = np.stack([RAMP + 10 * n for n in range(9)])
+    slices[count:] = 0
+    mosaic = slices.reshape(3, 3, 30, 40).swapaxes(1, 2).reshape(90, 120)
+    tags: dict[str, Any] = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}
+    window: dict[str, Any] = {"WindowCenter": 600, "WindowWidth": 1200}
+    data = pydicom.dcmread(io.BytesIO(make_dicom(mosaic, **tags, **window)))
+    with pytest.raises(ValueError, match="does not state its number of slices"):
+        decode_dicom(make_dicom(mosaic, **tags))
+    data.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", count)
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    frames = decode_dicom(buffer.getvalue()).frames
+    assert len(frames) == count
+    for frame, one in zip(frames, slices, strict=False):
+        assert np.array_equal(frame.gray, only_gray(make_dicom(one, **window)))
+
+
+def test_decode_dicom_other_modality_is_a_warning() -> None:
+    assert decode_dicom(make_dicom(RAMP, Modality="MR")).warnings == ()
+    assert decode_dicom(make_dicom(RAMP)).warnings == ()
+    assert decode_dicom(make_dicom(RAMP, Modality="CT")).warnings == (
+        "the DICOM header states the modality CT, not MR",
+    )
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("start", [0, 128, 132])
+def test_decode_dicom_file_without_preamble_is_read(syntax: Any, start: int) -> None:
+    data = pydicom.dcmread(io.BytesIO(make_dicom(RAMP)))
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID
+    data.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        data.PixelData = RAMP.astype(">i2").tobytes()
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, data, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
+    content = buffer.getvalue()
+    if start == 128:
+        content = content[132:]  # file meta information, but no preamble
+    elif start == 132:
+        buffer = io.BytesIO()
+        del data.file_meta
+        data.preamble = None
+        pydicom.dcmwrite(buffer, data, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
+        content = buffer.getvalue()
+    kind = identify(content, "MR000001").kind
+    if start == 132 and syntax == ExplicitVRBigEndian:
+        assert kind is None, "nothing tells it apart"
+        return
+    assert kind == "dicom"
+    assert np.array_equal(only_gray(content), only_gray(make_dicom(RAMP)))
+    assert np.array_equal(only_gray(gzip.compress(content)), only_gray(content))
+
+
+def test_decode_dicom_floating_point_pixels_are_read() -> None:
+    data = pydicom.dcmread(io.BytesIO(make_dicom(RAMP)))
+    for name in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(data, name)
+    data.BitsAllocated, data.FloatPixelData = 32, (RAMP / 7).astype(np.float32).tobytes()
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    assert np.array_equal(only_gray(buffer.getvalue()), only_gray(make_dicom(RAMP)))
+
+
+COMPRESSED = {
+    JPEGBaseline8Bit: gdcm.TransferSyntax.JPEGBaselineProcess1,
+    JPEGLossless: gdcm.TransferSyntax.JPEGLosslessProcess14,
+    JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    JPEGLSLossless: gdcm.TransferSyntax.JPEGLSLossless,
+    JPEG2000Lossless: gdcm.TransferSyntax.JPEG2000Lossless,
+    RLELossless: gdcm.TransferSyntax.RLELossless,
+}
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED)
+def test_decode_dicom_transfer_syntax_gives_the_same_values(syntax: Any) -> None:
+    pixels = RAMP.astype(np.uint16) if syntax != JPEGBaseline8Bit else (RAMP // 5).astype(np.uint8)
+    content = make_compressed_dicom(pixels, COMPRESSED[syntax])
+    plain = make_dicom(pixels)
+    assert pydicom.dcmread(io.BytesIO(content)).file_meta.TransferSyntaxUID == syntax
+    difference = only_gray(content).astype(int) - only_gray(plain)
+    assert np.abs(difference).max() <= (6 if syntax == JPEGBaseline8Bit else 0)
+
+
+def test_decode_dicom_missing_decoder_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pydicom.dcmread(io.BytesIO(make_dicom(RAMP)))
+    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    data.PixelData = pydicom.encaps.encapsulate([b"1234"])
+    data["PixelData"].is_undefined_length = True
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    content = buffer.getvalue()
+    monkeypatch.setattr(dicom, "get_decoder", lambda syntax: SimpleNamespace(is_available=False))
+    with pytest.raises(ValueError, match=r"compressed as JPEG Lossless.*pip install python-gdcm"):
+        decode_dicom(content)

@@ -1,10 +1,13 @@
 """Which files count as images."""
 
+import gzip
 import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,50 +16,95 @@ from PIL import Image
 
 from brain_tumor.imaging.decode import FORMATS, decode_gray
 from brain_tumor.imaging.formats import (
-    DICOM_HEADER_BYTES,
+    HEAD_BYTES,
     IMAGE_SUFFIXES,
     RASTER_SUFFIXES,
-    is_dicom,
+    identify,
     is_hidden,
-    is_image_name,
-    is_nifti_name,
-    is_raster_name,
     may_hold_several_images,
 )
-from clinical_files import RAMP, make_dicom
+from clinical_files import RAMP, make_body, make_dicom, make_nifti
 
 SRC = Path(__file__).parents[2] / "src"
 
 
+def encode(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+IMAGES: dict[str, tuple[bytes, str]] = {
+    **{kind: (encode(kind), "raster") for kind in FORMATS},
+    "dicom": (make_dicom(RAMP), "dicom"),
+    "gzipped dicom": (gzip.compress(make_dicom(RAMP)), "dicom"),
+    "dicom without preamble": (make_dicom(RAMP)[132:], "dicom"),
+    "nifti": (make_nifti(make_body()), "nifti"),
+    "gzipped nifti": (make_nifti(make_body(), compress=True), "nifti"),
+    "nifti 2": (nibabel.Nifti2Image(make_body(), np.eye(4)).to_bytes(), "nifti"),
+    "nrrd": (b"NRRD0004\ntype: short\n", "itk"),
+    "metaimage": (b"ObjectType = Image\nNDims = 3\n", "itk"),
+}
+OTHERS = {
+    b"": "an empty file",
+    b"path,label\n": "a text file",
+    b"<?xml version='1.0'?><annotation/>": "an XML file",
+    b"<!DOCTYPE html><html>": "a web page",
+    b'{"a": 1}': "a JSON file",
+    b"PK\x03\x04 and more": "a zip archive or an office document",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\xd0\xcf\x11\xe0 and more": "a Windows system file or an old office document",
+    b"\0\0\0\x18ftypheic": "a HEIC or AVIF image, which is not supported: convert it to PNG",
+    gzip.compress(bytes(257) + b"ustar", mtime=0): "a tar.gz archive",
+    gzip.compress(b"text", mtime=0): "gzip data without an image inside",
+    bytes(range(1, 40)): "content of an unknown kind",
+}
+
+
+@pytest.mark.parametrize("name", ["1", "a/b.txt", "MR.1.2.840", "x.PNG", "scan.dat", "v.nii.gz", "e.ima"])
+@pytest.mark.parametrize("image", IMAGES)
+def test_identify_content_of_an_image_decides_whatever_its_name(image: str, name: str) -> None:
+    content, kind = IMAGES[image]
+    assert identify(content, name) == identify(content[:HEAD_BYTES], name) == (kind, "")
+
+
+@pytest.mark.parametrize("content", OTHERS)
+def test_identify_other_content_has_its_reason(content: bytes) -> None:
+    assert identify(content, "a/file") == (None, OTHERS[content])
+
+
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+def test_identify_unknown_content_with_the_suffix_of_an_image_is_a_broken_image(suffix: str) -> None:
+    kind, reason = identify(b"broken", f"a/b{suffix.upper()}")
+    assert kind is not None
+    assert not reason
+
+
 @pytest.mark.parametrize(
-    ("name", "raster", "nifti", "image"),
-    [
-        ("a/b.PNG", True, False, True),
-        ("a.b.jpeg", True, False, True),
-        ("v.nii", False, True, True),
-        ("v.NII.gz", False, True, True),
-        ("v.gz", False, False, False),
-        ("1.dcm", False, False, True),
-        ("notes.txt", False, False, False),
-        ("png", False, False, False),
-        ("a.png/readme", False, False, False),
-        ("", False, False, False),
-    ],
+    "content", [b"version https://git-lfs.github.com/spec/v1\n", b"/annex/objects/SHA256E-s9--1.png"]
 )
-def test_is_image_name_suffix_decides_in_any_case(name: str, raster: bool, nifti: bool, image: bool) -> None:
-    assert (is_raster_name(name), is_nifti_name(name), is_image_name(name)) == (raster, nifti, image)
+def test_identify_pointer_to_a_file_is_no_image_whatever_its_name(content: bytes) -> None:
+    kind, reason = identify(content, "a.png")
+    assert kind is None
+    assert "not the file itself" in reason
 
 
-@pytest.mark.parametrize("name", ["a.dcm", "a.DCM", "v.nii", "v.nii.gz", "a.png", "a.tif", "IM0001"])
-def test_may_hold_several_images_clinical_suffixes_alone(name: str) -> None:
-    assert may_hold_several_images(name) is (name[0] == "v" or name.lower() == "a.dcm")
+@pytest.mark.parametrize("name", ["a/Thumbs.db", "desktop.ini", "glioma/Icon\r"])
+def test_identify_system_files_are_not_images(name: str) -> None:
+    assert identify(b"anything", name) == (None, "a file of the operating system")
 
 
-@given(st.text(max_size=8), st.sampled_from([*IMAGE_SUFFIXES, ".txt", ""]))
-def test_is_image_name_includes_raster_and_nifti_names(stem: str, suffix: str) -> None:
-    name = stem + suffix
-    assert is_image_name(name) or not (is_raster_name(name) or is_nifti_name(name))
-    assert is_image_name(name) == is_image_name(name.swapcase()) or not name.isascii()
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair, nibabel.Spm2AnalyzeImage])
+def test_identify_pair_is_one_image(kind: Any, tmp_path: Path) -> None:
+    kind(make_body(), np.eye(4)).to_filename(tmp_path / "v.img")
+    assert identify((tmp_path / "v.hdr").read_bytes(), "v.hdr") == (None, "the header of an .img file")
+    assert identify((tmp_path / "v.img").read_bytes(), "v.img").kind == "nifti-voxels"
+
+
+@given(st.binary(max_size=600), st.text(max_size=8))
+def test_identify_any_content_is_an_image_or_has_a_reason(content: bytes, name: str) -> None:
+    kind, reason = identify(content, name)
+    assert (kind is None) == bool(reason)
 
 
 @pytest.mark.parametrize("suffix", RASTER_SUFFIXES)
@@ -68,13 +116,9 @@ def test_raster_suffix_has_a_format_that_is_decoded(suffix: str) -> None:
     assert decode_gray(buffer.getvalue()).shape == (4, 5)
 
 
-def test_is_dicom_header_is_enough() -> None:
-    content = make_dicom(RAMP)
-    assert is_dicom(content)
-    assert is_dicom(content[:DICOM_HEADER_BYTES])
-    assert not is_dicom(content[: DICOM_HEADER_BYTES - 1])
-    assert not is_dicom(content[1:])
-    assert not is_dicom(b"")
+@pytest.mark.parametrize(("name", "several"), [("a.dcm", True), ("v.NII.gz", True), ("s.tif", True), ("a.png", False)])
+def test_may_hold_several_images_by_suffix(name: str, several: bool) -> None:
+    assert may_hold_several_images(name) is several
 
 
 @pytest.mark.parametrize(

@@ -1,45 +1,36 @@
-"""Decoding NIfTI volumes and taking slices from them."""
+"""Decoding NIfTI-1, NIfTI-2 and Analyze files."""
 
+import gzip
+import io
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from brain_tumor.imaging import nifti
-from brain_tumor.imaging.nifti import (
-    AXES,
-    choose_positions,
-    decode_nifti,
-    parse_plane,
-    take_slices,
-    to_display_orientation,
-)
+from brain_tumor.imaging import gzip_data, volumes
+from brain_tumor.imaging.nifti import NO_ORIENTATION, decode_nifti, join_nifti_pair
 from clinical_files import make_body, make_nifti
-
-PLANES = st.sampled_from(sorted(AXES))
 
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_decode_nifti_values_are_unchanged(compress: bool) -> None:
-    values = decode_nifti(make_nifti(make_body(), compress=compress))
-    assert values.dtype == np.float64
-    assert np.array_equal(values, make_body())
+    volume = decode_nifti(make_nifti(make_body(), compress=compress))
+    assert volume.values.dtype == np.float64
+    assert np.array_equal(volume.values, make_body())
+    assert (volume.spacing, volume.warnings) == ((1.0, 1.0, 1.0), ())
 
 
 def test_decode_nifti_axes_are_reordered_to_ras() -> None:
     turned = np.ascontiguousarray(make_body()[::-1].transpose(2, 0, 1))
     affine = np.array([[0, -1, 0, 19], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
-    assert np.array_equal(decode_nifti(make_nifti(turned, affine)), make_body())
+    assert np.array_equal(decode_nifti(make_nifti(turned, affine)).values, make_body())
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (make_nifti(np.zeros((2, 3, 4, 5), np.int16)), r"the shape \(2, 3, 4, 5\) is not that of a volume"),
-        (make_nifti(np.zeros((3, 4), np.int16)), r"the shape \(3, 4\) is not that of a volume"),
+        (make_nifti(np.zeros((3,), np.int16)), r"the shape \(3,\) is not that of a volume"),
         (make_nifti(np.ones((4, 4, 4), np.complex64)), "complex64, which are not gray levels"),
         (make_nifti(make_body(), compress=True)[:-20], "corrupted gzip data"),
     ],
@@ -50,95 +41,69 @@ def test_decode_nifti_unusable_file_is_an_error(content: bytes, message: str) ->
 
 
 def test_decode_nifti_too_many_voxels_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nifti, "MAX_VOXELS", make_body().size - 1)
+    monkeypatch.setattr(volumes, "MAX_VOXELS", make_body().size - 1)
     with pytest.raises(ValueError, match="is not that of a volume of at most 13,439 voxels"):
         decode_nifti(make_nifti(make_body()))
 
 
 def test_decode_nifti_gzip_bomb_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nifti, "MAX_VOXELS", 10)
+    monkeypatch.setattr(gzip_data, "MAX_DECOMPRESSED_BYTES", 2**20)
     bomb = make_nifti(np.zeros((100, 100, 200), np.int16), compress=True)
     with pytest.raises(ValueError, match="decompresses to more than the largest volume allowed"):
         decode_nifti(bomb)
 
 
-@pytest.mark.parametrize(("plane", "shape"), [("axial", (24, 20)), ("coronal", (28, 20)), ("sagittal", (28, 24))])
-def test_take_slices_are_upright(plane: Any, shape: tuple[int, int]) -> None:
-    slices = take_slices(make_body().astype(float), plane, 3)
-    assert len(slices) == 3
-    gray = slices[1].gray.astype(int)
-    assert gray.shape == shape
-    assert slices[1].gray.dtype == np.uint8
-    center = gray[shape[0] // 2, shape[1] // 2]
-    assert gray[shape[0] // 2 - 5, shape[1] // 2] > center, "anterior or superior is up"
-    assert gray[shape[0] // 2, shape[1] // 2 - 4] > center, "the patient's right, or the face, is at the left"
+def test_decode_nifti_turned_axes_take_their_spacing_along() -> None:
+    turned = np.ascontiguousarray(make_body()[::-1].transpose(2, 0, 1))
+    affine = np.array([[0, -2, 0, 19], [0, 0, 3, 0], [5, 0, 0, 0], [0, 0, 0, 1.0]])
+    assert decode_nifti(make_nifti(turned, affine)).spacing == (2.0, 3.0, 5.0)
 
 
-def test_take_slices_are_scaled_by_the_percentiles_of_the_volume() -> None:
-    values = np.arange(8000.0).reshape(20, 20, 20)
-    slices = {item.position: item.gray for item in take_slices(values, "sagittal", 20)}
-    low, high = np.percentile(values, (0.5, 99.8))
-    expected = np.rint(255 * (np.clip(values, low, high) - low) / (high - low))
-    for position, gray in slices.items():
-        assert np.array_equal(gray, to_display_orientation(expected, 0, position))
+@pytest.mark.parametrize("axes", [(1,), (1, 1), (1, 1, 1)])
+def test_decode_nifti_axes_of_length_1_are_dropped(axes: tuple[int, ...]) -> None:
+    volume = decode_nifti(make_nifti(make_body().reshape(*make_body().shape, *axes)))
+    assert np.array_equal(volume.values, make_body())
+    assert volume.warnings == ()
 
 
-def test_take_slices_with_a_mask_are_taken_where_it_is_large() -> None:
-    mask = np.zeros(make_body().shape, bool)
-    mask[8:12, 8:14, 9:13] = True
-    mask[9, 9, 14] = True
-    slices = take_slices(make_body().astype(float), "axial", 9, mask)
-    assert [item.position for item in slices] == [9, 10, 11, 12]
-    for item in slices:
-        assert item.mask is not None
-        assert item.mask.sum() == 24
+def test_decode_nifti_first_of_several_volumes_is_read_with_a_warning() -> None:
+    volume = decode_nifti(make_nifti(np.stack([make_body(), make_body() + 1, make_body() + 2], 3)))
+    assert np.array_equal(volume.values, make_body())
+    assert volume.warnings == ("contains 3 volumes: only the first one is read",)
 
 
-def test_take_slices_empty_mask_is_kept_and_the_head_counts() -> None:
-    values = make_body().astype(float)
-    empty = take_slices(values, "axial", 5, np.zeros(values.shape, bool))
-    assert [item.position for item in empty] == [item.position for item in take_slices(values, "axial", 5)]
-    assert all(item.mask is not None and not item.mask.any() for item in empty)
+def test_decode_nifti_image_of_two_axes_is_one_slice() -> None:
+    assert decode_nifti(make_nifti(make_body()[:, :, 9])).values.shape == (20, 24, 1)
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [(np.full((4, 4, 4), np.nan), "not finite"), (np.zeros((1, 8000, 8001)), "slices of 64,008,000 pixels")],
-)
-def test_take_slices_unusable_volume_is_an_error(values: NDArray[np.float64], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        take_slices(values, "sagittal", 5)
+def test_decode_nifti_second_version_is_read_like_the_first() -> None:
+    content = nibabel.Nifti2Image(make_body(), np.eye(4)).to_bytes()
+    assert content[4:8] == b"n+2\0"
+    assert np.array_equal(decode_nifti(content).values, make_body())
 
 
-@given(seed=st.integers(0, 999), plane=PLANES, count=st.integers(1, 12), density=st.floats(0, 1))
-def test_choose_positions_distinct_with_half_maximum_area(seed: int, plane: Any, count: int, density: float) -> None:
-    foreground = np.random.default_rng(seed).random((5, 7, 9)) < density
-    positions = choose_positions(foreground, plane, count)
-    assert 1 <= len(positions) <= count
-    assert (np.diff(positions) > 0).all()
-    area = np.moveaxis(foreground, AXES[plane], 0).sum((1, 2))
-    assert (2 * area[positions] >= area.max()).all()
+def test_decode_nifti_without_orientation_warns() -> None:
+    image = nibabel.Nifti1Image(make_body(), None)
+    assert decode_nifti(image.to_bytes()).warnings == (NO_ORIENTATION,)
 
 
-@given(shape=st.tuples(*[st.integers(1, 5)] * 3), plane=PLANES, data=st.data())
-def test_to_display_orientation_last_corner_is_top_left(
-    shape: tuple[int, int, int], plane: Any, data: st.DataObject
-) -> None:
-    volume, axis = np.arange(np.prod(shape)).reshape(shape), AXES[plane]
-    position = data.draw(st.integers(0, shape[axis] - 1))
-    result, section = to_display_orientation(volume, axis, position), np.take(volume, position, axis)
-    assert result.shape == section.shape[::-1]
-    assert set(result.ravel()) == set(section.ravel())
-    assert result[0, 0] == section[-1, -1]
-    assert result[-1, 0] == section[-1, 0]
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Spm2AnalyzeImage])
+@pytest.mark.parametrize("compress", [False, True])
+def test_join_nifti_pair_voxels_are_those_of_the_pair(kind: Any, compress: bool) -> None:
+    files = kind.make_file_map({})
+    for file in files.values():
+        file.fileobj = io.BytesIO()
+    image = kind(make_body(), np.diag([-1.0, 1, 1, 1]) if kind is nibabel.Spm2AnalyzeImage else np.eye(4))
+    image.to_file_map(files)
+    header, voxels = (files[name].fileobj.getvalue() for name in ("header", "image"))
+    joined = join_nifti_pair(*((gzip.compress(part) if compress else part) for part in (header, voxels)))
+    values = decode_nifti(joined).values
+    assert values.shape == make_body().shape
+    assert sorted(values.ravel()) == sorted(make_body().ravel())
+    if kind is nibabel.Nifti1Pair:
+        assert np.array_equal(values, make_body())
 
 
-@pytest.mark.parametrize("plane", AXES)
-def test_parse_plane_name_is_returned(plane: str) -> None:
-    assert parse_plane(plane) == plane
-
-
-@pytest.mark.parametrize("name", ["", "Axial", "oblique"])
-def test_parse_plane_other_name_is_an_error(name: str) -> None:
-    with pytest.raises(ValueError, match=f"plane '{name}' is not one of sagittal, coronal, axial"):
-        parse_plane(name)
+def test_join_nifti_pair_short_header_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a header of 100 bytes instead of 348"):
+        join_nifti_pair(bytes(100), bytes(10))

@@ -1,5 +1,6 @@
 """Files and folders as gray images."""
 
+import gzip
 import os
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from brain_tumor.core.types import Gray
 from brain_tumor.imaging.decode import decode_gray
 from brain_tumor.inference.files import find_files, read_images
+from clinical_files import RAMP, make_body, make_dicom
 from heads import head, png, small
 
 
@@ -35,7 +37,12 @@ def test_find_files_lists_images_and_dicom_without_hidden(tmp_path: Path) -> Non
     (tmp_path / "._a.png").write_bytes(b"written by macOS")
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "README").write_text("not an image")
-    assert [path.name for path in find_files([tmp_path])] == ["IM0001"]
+    images, skipped = find_files([tmp_path])
+    assert [path.name for path in images] == ["IM0001"]
+    assert [(path.name, reason) for path, reason in skipped] == [
+        ("._a.png", "a hidden file"),
+        ("README", "a text file"),
+    ]
 
 
 @pytest.mark.parametrize("name", [".a.png", "._a.png", "__MACOSX/a.png", ".cache/a.png", "a/__MACOSX/b/a.png"])
@@ -43,7 +50,7 @@ def test_find_files_hidden_path_below_the_folder_is_left_out(name: str, tmp_path
     for file in (tmp_path / name, tmp_path / "b.png"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(png(head(0, 32)))
-    assert find_files([tmp_path]) == [tmp_path / "b.png"]
+    assert find_files([tmp_path]).images == [tmp_path / "b.png"]
 
 
 @pytest.mark.parametrize("name", [".scans", "__MACOSX"])
@@ -53,15 +60,15 @@ def test_find_files_hidden_folder_that_the_user_names_is_listed(
     folder = tmp_path / name
     folder.mkdir()
     (folder / "a.png").write_bytes(png(head(0, 32)))
-    assert find_files([folder]) == [folder / "a.png"]
+    assert find_files([folder]).images == [folder / "a.png"]
     monkeypatch.chdir(folder)
-    assert find_files([Path()]) == [Path("a.png")]
+    assert find_files([Path()]).images == [Path("a.png")]
 
 
 def test_find_files_named_files_and_missing_paths_stay(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not an image")
     paths = [tmp_path / "notes.txt", tmp_path / "none.png"]
-    assert find_files(paths) == paths
+    assert find_files(paths).images == paths
 
 
 def test_find_files_linked_folders_are_walked_once(tmp_path: Path) -> None:
@@ -70,7 +77,7 @@ def test_find_files_linked_folders_are_walked_once(tmp_path: Path) -> None:
     Image.fromarray(small(range(1))[0]).save(tmp_path / "real/a.png")
     (tmp_path / "named/link").symlink_to(tmp_path / "real")
     (tmp_path / "real/back").symlink_to(tmp_path / "named")
-    assert find_files([tmp_path / "named"]) == [tmp_path / "named/link/a.png"]
+    assert find_files([tmp_path / "named"]).images == [tmp_path / "named/link/a.png"]
 
 
 def test_read_images_pipes_and_devices_are_rejected_without_waiting(tmp_path: Path) -> None:
@@ -80,11 +87,52 @@ def test_read_images_pipes_and_devices_are_rejected_without_waiting(tmp_path: Pa
 
 
 @pytest.mark.parametrize("suffix", ["tif", "gif"])
-def test_read_images_file_with_several_images_is_an_error(suffix: str, tmp_path: Path) -> None:
+def test_read_images_all_images_of_a_file_are_read(suffix: str, tmp_path: Path) -> None:
     frames = [Image.fromarray(image) for image in small(range(3))]
-    frames[0].save(tmp_path / f"several.{suffix}", save_all=True, append_images=frames[1:])
-    (image,) = read_images(tmp_path / f"several.{suffix}")
-    assert image.error == "contains 3 images: save each as a file of its own"
+    path = tmp_path / f"several.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    images = read_images(path)
+    assert [image.file for image in images] == [f"{path}.{n:03d}" for n in range(3)]
+    for image, frame in zip(images, frames, strict=True):
+        assert image.gray is not None
+        assert np.abs(image.gray.astype(int) - np.asarray(frame)).max() <= 1
+
+
+def test_find_files_every_file_is_an_image_or_has_a_reason(tmp_path: Path) -> None:
+    content = png(head(1))
+    files = {
+        "a.png": content, "b.jfif": content, "c": content, "d.dcm.gz": gzip.compress(make_dicom(RAMP)),
+        "MR000001": make_dicom(RAMP)[132:], "e.ima": make_dicom(RAMP), "broken.png": b"no image",
+        "Thumbs.db": b"x", "desktop.ini": b"x", "notes.txt": b"x", "a.xml": b"<?xml", "empty": b"", "x.zip": b"PK\3\4",
+    }  # fmt: skip
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
+    images, skipped = find_files([tmp_path])
+    expected = ["MR000001", "a.png", "b.jfif", "broken.png", "c", "d.dcm.gz", "e.ima", "gone.png"]
+    assert [path.name for path in images] == expected
+    assert {path.name: reason for path, reason in skipped} == {
+        "Thumbs.db": "a file of the operating system", "desktop.ini": "a file of the operating system",
+        "notes.txt": "a text file", "a.xml": "an XML file", "empty": "an empty file",
+        "x.zip": "a zip archive or an office document",
+    }  # fmt: skip
+    errors = {Path(image.file).name: image.error for path in images for image in read_images(path) if image.error}
+    assert errors == {"broken.png": "not an image file", "gone.png": "a link to a file that does not exist"}
+
+
+def test_read_images_header_warnings_come_along(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(make_dicom(RAMP, Modality="CT"))
+    (image,) = read_images(tmp_path / "a")
+    assert image.warnings == ("the DICOM header states the modality CT, not MR",)
+
+
+def test_read_images_pair_is_read_from_both_files(tmp_path: Path) -> None:
+    nibabel.Nifti1Pair(make_body(), np.eye(4)).to_filename(tmp_path / "v.img")
+    assert [path.name for path in find_files([tmp_path]).images] == ["v.img"]
+    assert [image.error for image in read_images(tmp_path / "v.img", "axial", 3)] == [""] * 3
+    (tmp_path / "v.hdr").unlink()
+    (image,) = read_images(tmp_path / "v.img")
+    assert image.error == "the voxels of a NIfTI pair without its .hdr file"
 
 
 def test_read_images_volume_gives_slices_of_the_plane(tmp_path: Path) -> None:
@@ -116,5 +164,5 @@ def test_read_images_dicom_frames_are_those_of_the_files_pixels(count: int, tmp_
 
 
 def test_read_images_folders_and_missing_files_give_the_reason(tmp_path: Path) -> None:
-    assert read_images(tmp_path)[0].error.startswith("contains no image (known suffixes: .jpg, ")
+    assert read_images(tmp_path)[0].error == "contains no image"
     assert read_images(tmp_path / "none.png")[0].error == "does not exist"

@@ -35,7 +35,7 @@ def describe(threshold: float | None = 0.3) -> Description:
 
 
 def predict_one(probabilities: list[float], warning: str = "", threshold: float | None = 0.3) -> Prediction:
-    return make_prediction("f", small(range(1))[0], np.array(probabilities), warning, describe(threshold))
+    return make_prediction("f", small(range(1))[0], np.array(probabilities), warning, (), describe(threshold))
 
 
 def test_predict_files_both_runtimes_agree(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_predict_files_both_runtimes_agree(folders: tuple[Path, Path], tmp_path:
         Image.fromarray(head(seed)).save(tmp_path / f"{seed}.png")
     Image.fromarray(head(4)).convert("RGB").save(tmp_path / "more" / "4.JPG")
     (tmp_path / "more" / "notes.txt").write_text("not an image")
-    paths = find_files([tmp_path])
+    paths = find_files([tmp_path]).images
     first, second = ([pair[1] for pair in predict_files(paths, open_model(folder))] for folder in folders)
     assert [Path(prediction.file).name for prediction in first] == ["0.png", "1.png", "2.png", "4.JPG"]
     for one, other in zip(first, second, strict=True):

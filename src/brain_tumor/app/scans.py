@@ -35,11 +35,19 @@ ATTENTION_METHODS: dict[str, Method | None] = {
 
 
 class Scan(NamedTuple):
-    """An upload or a test image: gray images (H, W), their names, and whether they are preprocessed already."""
+    """An upload or a test image.
+
+    Attributes:
+        images: gray images (H, W).
+        names: names of the images.
+        preprocessed: whether the images are preprocessed already.
+        warnings: reasons to distrust the images, from the header of the file.
+    """
 
     images: list[Gray]
     names: list[str]
     preprocessed: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class SliceView(NamedTuple):
@@ -125,7 +133,8 @@ def read_upload(path: str | None, plane: str) -> Scan | str | None:
     error = next((image.error for image in images if image.error), "")
     if error or not images:
         return f"{Path(path).name} cannot be read: {error or 'it contains no image'}"
-    return Scan([image.gray for image in images if image.gray is not None], [Path(image.file).name for image in images])
+    grays = [image.gray for image in images if image.gray is not None]
+    return Scan(grays, [Path(image.file).name for image in images], warnings=images[0].warnings)
 
 
 def remove_stale_uploads(folder: Path) -> None:
@@ -141,7 +150,7 @@ def predict_and_explain(scan: Scan, position: int, recipe: str, method: Method |
     image = gray if scan.preprocessed else preprocess(gray, model.description.preprocess.operations).image
     warning = "" if scan.preprocessed else head_quality_warning(locate_head(gray))
     probabilities = model.predict_probabilities(image[None])[0]
-    prediction = make_prediction(name, image, probabilities, warning, model.description)
+    prediction = make_prediction(name, image, probabilities, warning, scan.warnings, model.description)
     heat = None
     if method is not None and not prediction.error:
         heat = compute_heat_map(model, image, prediction.predicted, method)

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.heat_maps:
             check_heat_map_arguments(args)
-        files = find_files(args.files)
+        files, skipped = find_files(args.files)
+        print_skipped(skipped)
         predictor = open_model(resolve_model_path(args), args.runtime, args.int8)
         heat_maps = open_heat_maps(args, predictor) if args.heat_maps else None
         print_disclaimer(predictor.description)
@@ -129,6 +130,14 @@ def print_disclaimer(description: Description) -> None:
         print("This file failed the export's quality check: use the float32 file instead.", file=sys.stderr)
     if description.ood_reference is None:
         print("No out-of-distribution check: only exported models carry this check.", file=sys.stderr)
+
+
+def print_skipped(skipped: Sequence[tuple[Path, str]]) -> None:
+    """Print to standard error which files of the folders are not images, and why."""
+    if skipped:
+        print(f"{len(skipped)} files are not images and are skipped:", file=sys.stderr)
+    for path, reason in skipped:
+        print(f"    {escape_filename(str(path))}: {reason}", file=sys.stderr)
 
 
 Result = tuple[PreparedImage, Prediction]

@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.zip_archive import ZipFiles
-from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
+from brain_tumor.imaging.decode import UnreadableImageError, decode_gray, decode_mask
+from brain_tumor.imaging.encode import encode_mask
 from brain_tumor.local_files import find_local_file
 
 log = logging.getLogger(__name__)
@@ -20,8 +19,9 @@ class TakesMasks(Block):
     """A source whose images may get masks from an archive.
 
     Attributes:
-        masks: file name of a zip archive with masks: for an image `folder/name.jpg`, a black-and-white image
-            `folder/name.png` of the same size, white inside the tumor. Images may lack one. '' for no masks.
+        masks: file name of a zip archive with masks: for an image `folder/name.jpg`, an image `folder/name.png` of the
+            same size with values above 0 inside the tumor, see `imaging.decode.decode_mask`. Images may lack one. ''
+            for no masks.
     """
 
     masks: str = ""
@@ -36,7 +36,7 @@ def add_masks(images: Iterable[RawImage], archive: str) -> Iterator[RawImage]:
 
     Raises:
         UserError: an archive that is missing or has no mask of these images; a mask that cannot be read, has another
-            size than its image or other values than 0 and 255, or belongs to two images or to one that has a mask.
+            size than its image, or belongs to two images or to one that has a mask.
     """
     path = find_local_file(archive)
     if path is None:
@@ -44,7 +44,7 @@ def add_masks(images: Iterable[RawImage], archive: str) -> Iterator[RawImage]:
             f"{archive}, which `masks` names, was not found: put it into a folder of DATA_ARCHIVES, or set `masks` to "
             "'' to go without masks"
         )
-    with ZipFiles(path) as files:
+    with ZipFiles(path, advice="copy it again, or pack the files again") as files:
         members = {_stem(name): name for name in files.names()}
         used: set[str] = set()
         for image in images:
@@ -75,14 +75,12 @@ def _stem(path: str) -> str:
 
 
 def _checked_mask(content: bytes, image: RawImage, name: str) -> bytes:
-    """Return the bytes of a mask after comparing it with its image."""
+    """Return a mask, with 0 outside and 255 inside, after comparing its size with that of its image."""
     try:
-        mask, gray = decode_gray(content), decode_gray(image.content)
+        mask, gray = decode_mask(content), decode_gray(image.content)
     except UnreadableImageError as error:
         raise UserError(f"{name} or its image {image.path} cannot be read: {error}") from None
     if mask.shape != gray.shape:
         sizes = " and ".join(f"{width}×{height}" for height, width in (mask.shape, gray.shape))
         raise UserError(f"{name} and its image {image.path} have different sizes: {sizes}")
-    if not np.isin(mask, (0, 255)).all():
-        raise UserError(f"{name} has other values than 0 and 255: save it as a black-and-white image")
-    return content
+    return encode_mask(mask)

@@ -33,6 +33,18 @@ def parse_boxes(text: str) -> list[TumorBox]:
     return boxes
 
 
+def scale_boxes(text: str, x: float, y: float) -> str:
+    """Return the boxes of a text in an image that was enlarged x-fold in width and y-fold in height.
+
+    Raises:
+        ValueError: the text has another format.
+    """
+    return format_boxes(
+        (round(left * x), round(top * y), max(1, round(width * x)), max(1, round(height * y)))
+        for left, top, width, height in parse_boxes(text)
+    )
+
+
 def bounding_box(mask: Masks) -> TumorBox | None:
     """Return the smallest box around a mask (H, W), None if the mask is empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))

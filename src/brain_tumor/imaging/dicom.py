@@ -1,6 +1,6 @@
-"""Decoding DICOM files to gray images; every rule of the conversion is stated here.
+"""Decoding DICOM files to gray images; every rule of the conversion is stated here and in `dicom_frames`.
 
-Of the header, only sex, age and a digest of the patient's id are returned: names and dates are not.
+Of the header, only sex, age, modality, plane and a digest of the patient's id are returned: names and dates are not.
 """
 
 import hashlib
@@ -10,47 +10,96 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from PIL import Image
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import (
+    JPEG2000,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+)
 
 from brain_tumor.core.types import Floats, Gray, Masks
-from brain_tumor.imaging.decode import MAX_PIXELS
-from brain_tumor.imaging.scaling import clip_percentiles, scale_to_unit
+from brain_tumor.imaging.decode import MAX_FILE_PIXELS, MAX_PIXELS
+from brain_tumor.imaging.dicom_frames import (
+    Frame,
+    apply_window,
+    count_mosaic_tiles,
+    read_frame,
+    read_numbers,
+    read_plane,
+    read_spacing,
+    rescale_values,
+    split_mosaic,
+)
+from brain_tumor.imaging.gzip_data import decompress
+from brain_tumor.imaging.scaling import scale_by_percentiles, to_gray_levels
 
-MAX_FILE_PIXELS = 512 * 512 * 512  # of all frames of a file together; windowing them takes about 4 GiB
 DEFLATED_TRANSFER_SYNTAX = b"1.2.840.10008.1.2.1.99"
+PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PILLOW_SYNTAXES = (JPEGBaseline8Bit, JPEG2000Lossless, JPEG2000)
+
+
+class NoImageError(ValueError):
+    """A sound DICOM file that is not an image, such as a report or a directory of files."""
+
+
+class DicomFrame(NamedTuple):
+    """One image of a DICOM file.
+
+    Attributes:
+        gray: (H, W).
+        plane: axial, coronal or sagittal, '' if unknown or oblique.
+        spacing: distances between rows and between columns.
+    """
+
+    gray: Gray
+    plane: str
+    spacing: tuple[float, float]
 
 
 class DicomImage(NamedTuple):
     """The frames of a DICOM file and the patient data in its header, '' where the header has none.
 
     Attributes:
-        frames: gray images, (H, W) each.
+        frames: the images; the slices of a mosaic are frames.
         patient: digest of the patient's id.
         sex: F, M or O.
         age: age in years.
+        warnings: reasons to distrust the images: another modality than MR, numbers with decimal commas.
     """
 
-    frames: list[Gray]
+    frames: list[DicomFrame]
     patient: str
     sex: str
     age: str
+    warnings: tuple[str, ...] = ()
 
 
 def decode_dicom(content: bytes) -> DicomImage:
-    """Decode the frames of a DICOM file.
+    """Decode the frames of a DICOM file, which may be compressed with gzip and may lack the preamble.
 
-    Values are rescaled (modality LUT) and then windowed by `apply_window`. MONOCHROME1 is inverted. Color becomes luma.
+    Values are rescaled (modality LUT) and windowed by the frame's first window, both by the functional groups of the
+    frame in enhanced files. Frames without a window are scaled together by `scaling.scale_by_percentiles`. Padding
+    (PixelPaddingValue) takes no part in it and becomes black. MONOCHROME1 is inverted. Color becomes luma.
 
     Raises:
-        ValueError: no image, a deflated file, more than MAX_PIXELS in a frame or more than MAX_FILE_PIXELS in all.
-            For broken files pydicom raises other exceptions as well.
+        NoImageError: the file has no pixels.
+        ValueError: a deflated file, more than MAX_PIXELS in a frame or more than MAX_FILE_PIXELS in all, or a mosaic
+            of unknown size. For broken files pydicom raises other exceptions as well.
     """
     data = _read_dataset(content)
     sex, age = str(data.get("PatientSex") or ""), re.fullmatch(r"0*(\d+)Y", str(data.get("PatientAge") or ""))
     # The digest groups the slices of a patient without revealing the id.
     patient = hashlib.sha256(str(data.PatientID).encode()).hexdigest()[:12] if data.get("PatientID") else ""
-    return DicomImage(_gray_frames(data), patient, sex if sex in ("F", "M", "O") else "", age[1] if age else "")
+    warnings = tuple(_find_warnings(data))  # of the text in the header, before it is converted to numbers
+    frames = _decode_frames(data)
+    sex = sex if sex in ("F", "M", "O") else ""
+    return DicomImage(frames, patient, sex, age[1] if age else "", warnings)
 
 
 def decode_dicom_mask(content: bytes) -> list[Masks]:
@@ -59,66 +108,128 @@ def decode_dicom_mask(content: bytes) -> list[Masks]:
     Raises:
         ValueError: see `decode_dicom`.
     """
-    pixels = np.asarray(_read_dataset(content).pixel_array)
-    return list((pixels if pixels.ndim == 3 else pixels[None]) > 0)
+    data = _read_dataset(content)
+    return [frame > 0 for frame in _split_frames(_decode_pixels(data), data)]
 
 
 def _read_dataset(content: bytes) -> pydicom.Dataset:
+    content = decompress(content)
     if DEFLATED_TRANSFER_SYNTAX in content[:2048]:  # it would be decompressed whole before its size can be checked
         raise ValueError("a deflated DICOM file, which is not supported")
-    data = pydicom.dcmread(io.BytesIO(content))
+    data = pydicom.dcmread(io.BytesIO(content), force=True)
+    if not any(name in data for name in PIXEL_ELEMENTS):
+        meta = getattr(data, "file_meta", None) or {}
+        storage = data.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""
+        if "Rows" in data or "Image Storage" in getattr(storage, "name", ""):
+            raise ValueError("a DICOM file that is truncated: its pixels are missing")
+        raise NoImageError("a DICOM file without an image")
     if missing := [tag for tag in ("Rows", "Columns") if tag not in data]:
-        raise ValueError(f"a DICOM file without an image: {' and '.join(missing)} missing")
+        raise ValueError(f"a DICOM file without the size of its image: {' and '.join(missing)} missing")
     frame_size = int(data.Rows) * int(data.Columns)
     if frame_size > MAX_PIXELS:
         raise ValueError(f"frames of {data.Columns}×{data.Rows} pixels, more than {MAX_PIXELS:,}")
     size = frame_size * int(data.get("NumberOfFrames", 1) or 1)
     if size > MAX_FILE_PIXELS:
         raise ValueError(f"{size:,} pixels, more than {MAX_FILE_PIXELS:,}")
+    if not getattr(data, "file_meta", None) or "TransferSyntaxUID" not in data.file_meta:  # no preamble
+        implicit, little = data.original_encoding
+        syntax = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        data.ensure_file_meta()
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else syntax
     return data
 
 
-def _gray_frames(data: pydicom.Dataset) -> list[Gray]:
-    pixels = np.asarray(data.pixel_array)
-    if data.PhotometricInterpretation == "PALETTE COLOR":
-        pixels = np.asarray(apply_color_lut(pixels, data))
-        bits = 8 * pixels.itemsize
-    else:
-        bits = int(data.BitsStored)
-    if data.PhotometricInterpretation == "PALETTE COLOR" or int(data.get("SamplesPerPixel", 1)) == 3:
-        frames = pixels if pixels.ndim == 4 else pixels[None]
-        frames = (frames.astype(np.uint32) >> max(0, bits - 8)).clip(0, 255).astype(np.uint8)
-        return [np.asarray(Image.fromarray(frame).convert("L")) for frame in frames]
-    values = np.asarray(apply_modality_lut(pixels, data), np.float64)
-    levels = apply_window(values, data)
-    if data.PhotometricInterpretation == "MONOCHROME1":
-        levels = 1 - levels
-    return list(np.rint(255 * (levels if levels.ndim == 3 else levels[None])).astype(np.uint8))
+def _decode_pixels(data: pydicom.Dataset) -> NDArray[Any]:
+    """Decode the stored values of all frames.
 
+    Pillow decodes what it can, whatever other decoders are installed, so that all machines get the same values.
 
-def apply_window(values: Floats, data: pydicom.Dataset) -> Floats:
-    """Scale values of any shape to 0 to 1 by the first window of a DICOM file.
-
-    Without a window, the 0.5th percentile becomes 0 and the 99.8th becomes 1.
-
-    Source: DICOM PS3.3, C.11.2.1 (lookup table, LINEAR, LINEAR_EXACT, SIGMOID).
+    Raises:
+        ValueError: no installed package decodes this compression.
     """
-    if data.get("VOILUTSequence"):
-        bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
-        levels: Floats = np.asarray(apply_voi(values.astype(np.int64), data, index=0), np.float64)
-        return levels / float(2**bits - 1)
-    center, width = (_first_number(data.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if center is None or width is None or width <= 0:
-        return scale_to_unit(clip_percentiles(values))
-    function = str(data.get("VOILUTFunction") or "LINEAR")
-    if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp((-4 * (values - center) / width).clip(-700, 700))))
-    if function == "LINEAR":
-        center, width = center - 0.5, max(width - 1, 1e-9)
-    return np.asarray(np.clip((values - center) / width + 0.5, 0, 1))
+    syntax = data.file_meta.TransferSyntaxUID
+    if syntax in PILLOW_SYNTAXES:
+        data.pixel_array_options(decoding_plugin="pillow")
+    elif syntax.is_compressed and not get_decoder(syntax).is_available:
+        raise ValueError(f"compressed as {syntax.name}, which needs another package: pip install python-gdcm")
+    return np.asarray(data.pixel_array)
 
 
-def _first_number(value: Any) -> float | None:
-    """Return the first number of a DICOM element, None if it is empty."""
-    number = value if isinstance(value, (str, float, int)) or value is None else next(iter(value), None)
-    return None if number is None or number == "" else float(number)
+def _split_frames(pixels: Floats, data: pydicom.Dataset) -> Floats:
+    """Return the pixels of a gray file as frames (N, H, W)."""
+    if tiles := count_mosaic_tiles(data):
+        return split_mosaic(pixels, tiles)
+    return pixels if pixels.ndim == 3 else pixels[None]
+
+
+def _decode_frames(data: pydicom.Dataset) -> list[DicomFrame]:
+    pixels = _decode_pixels(data)
+    palette = data.PhotometricInterpretation == "PALETTE COLOR"
+    if palette or int(data.get("SamplesPerPixel", 1)) == 3:
+        grays = _luma_frames(np.asarray(apply_color_lut(pixels, data)) if palette else pixels, data, palette)
+        headers = [read_frame(data, number) for number in range(len(grays))]
+    else:
+        stored = _split_frames(pixels, data)
+        headers = [read_frame(data, number) for number in range(len(stored))]
+        grays = _gray_frames(stored, headers, data)
+    return [
+        DicomFrame(gray, read_plane(header) or "", read_spacing(header))
+        for gray, header in zip(grays, headers, strict=True)
+    ]
+
+
+def _luma_frames(colors: Floats, data: pydicom.Dataset, palette: bool) -> list[Gray]:
+    bits = 8 * colors.itemsize if palette else int(data.BitsStored)
+    frames = colors if colors.ndim == 4 else colors[None]
+    frames = (frames.astype(np.uint32) >> max(0, bits - 8)).clip(0, 255).astype(np.uint8)
+    return [np.asarray(Image.fromarray(frame).convert("L")) for frame in frames]
+
+
+def _gray_frames(stored: Floats, headers: list[Frame], data: pydicom.Dataset) -> list[Gray]:
+    """Convert stored values (N, H, W) to gray images."""
+    padding = _find_padding(stored, data)
+    levels = [
+        apply_window(rescale_values(frame.astype(np.float64), header), header.window)
+        for frame, header in zip(stored, headers, strict=True)
+    ]
+    without = [number for number, level in enumerate(levels) if level is None]
+    if without:
+        values = np.stack([rescale_values(stored[n].astype(np.float64), headers[n]) for n in without])
+        scaled = scale_by_percentiles(values, padding[without])
+        for number, level in zip(without, scaled, strict=True):
+            levels[number] = level
+    inverted = data.PhotometricInterpretation == "MONOCHROME1"
+    grays = []
+    for level, outside in zip(levels, padding, strict=True):
+        assert level is not None
+        gray = to_gray_levels(1 - level if inverted else level)
+        gray[outside] = 0
+        grays.append(gray)
+    return grays
+
+
+def _find_padding(stored: Floats, data: pydicom.Dataset) -> Masks:
+    """Return where stored values are padding, of their shape (PixelPaddingValue, PixelPaddingRangeLimit)."""
+    first = next(read_numbers(data, "PixelPaddingValue"), None)
+    if first is None:
+        first = next(read_numbers(data, "FloatPixelPaddingValue"), None)
+    if first is None:
+        return np.zeros(stored.shape, np.bool_)
+    last = next(read_numbers(data, "PixelPaddingRangeLimit"), first)
+    padding: Masks = (stored >= min(first, last)) & (stored <= max(first, last))
+    return padding
+
+
+def _find_warnings(data: pydicom.Dataset) -> list[str]:
+    warnings = []
+    modality = str(data.get("Modality") or "MR")
+    if modality != "MR":
+        warnings.append(f"the DICOM header states the modality {modality}, not MR")
+    for name in ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"):
+        raw = data.get_item(name)
+        if raw is not None and isinstance(raw.value, bytes) and b"," in raw.value:
+            warnings.append(
+                f"the DICOM header has {name} {raw.value.decode('ascii', 'replace').strip()!r}: "
+                "the comma is read as decimal point"
+            )
+    return warnings

@@ -1,142 +1,69 @@
-"""Decoding NIfTI volumes and taking gray slices from them."""
+"""Decoding NIfTI-1, NIfTI-2 and Analyze files."""
 
-import gzip
-import io
-import zlib
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any
 
 import nibabel
 import numpy as np
-from numpy.typing import NDArray
 
-from brain_tumor.core.types import Floats, Gray, Ints, Masks
-from brain_tumor.imaging.decode import MAX_PIXELS
-from brain_tumor.imaging.scaling import clip_percentiles, scale_to_unit
+from brain_tumor.imaging.gzip_data import decompress
+from brain_tumor.imaging.volumes import Volume, select_first_volume
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-Plane = Literal["axial", "coronal", "sagittal"]
-AXES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}  # of a volume in RAS+ orientation
-MAX_VOXELS = 512 * 512 * 512
-
-
-class VolumeSlice(NamedTuple):
-    """A slice of a volume.
-
-    Attributes:
-        position: index along the axis of its plane.
-        gray: (H, W).
-        mask: (H, W), None if the volume has no mask.
-    """
-
-    position: int
-    gray: Gray
-    mask: Masks | None
+HEADER_BYTES, SINGLE_FILE_OFFSET = 348, 352  # of NIfTI-1: header, and start of the voxels in a single file
+ANALYZE_OFFSET = slice(108, 112)  # of NIfTI-1: position of the start of the voxels (float32)
+PAIR_MAGIC, SINGLE_MAGIC = b"ni1\0", b"n+1\0"
+MAGIC = slice(344, 348)
+NO_ORIENTATION = "states no orientation (neither sform nor qform): left and right may be exchanged"
 
 
-def parse_plane(name: str) -> Plane:
-    """Check the name of a plane.
-
-    Raises:
-        ValueError: the name is not that of a plane.
-    """
-    for plane in AXES:
-        if plane == name:
-            return plane
-    raise ValueError(f"plane '{name}' is not one of {', '.join(AXES)}")
-
-
-def decode_nifti(content: bytes) -> Floats:
+def decode_nifti(content: bytes) -> Volume:
     """Decode a NIfTI file, compressed or not.
 
+    Args:
+        content: the file; for a pair of files, see `join_nifti_pair`.
+
     Returns:
-        (X, Y, Z), its axes reordered and flipped to the nearest RAS+ orientation: the first axis grows to the
-        patient's right, the second to anterior, the third to superior.
+        The volume, its axes reordered and flipped to the nearest RAS+ orientation. Of several volumes (time points,
+        contrasts), the first one.
 
     Raises:
-        ValueError: not a three-dimensional volume of at most MAX_VOXELS, or voxels that are not gray levels. For broken
-            files nibabel raises other exceptions as well.
+        ValueError: not a volume of at most MAX_VOXELS, or voxels that are not gray levels. For broken files nibabel
+            raises other exceptions as well.
     """
-    if content[:2] == b"\x1f\x8b":
-        content = _decompress(content)
-    volume: Any = nibabel.Nifti1Image.from_bytes(content)
-    if len(volume.shape) != 3 or not 0 < int(np.prod(volume.shape, dtype=np.int64)) <= MAX_VOXELS:
-        raise ValueError(f"the shape {volume.shape} is not that of a volume of at most {MAX_VOXELS:,} voxels")
-    if volume.get_data_dtype().kind not in "biuf":
-        raise ValueError(f"voxels of the type {volume.get_data_dtype()}, which are not gray levels")
-    return np.asarray(nibabel.as_closest_canonical(volume).dataobj, np.float64)
+    content = decompress(content)
+    kind = nibabel.Nifti2Image if content[4:8] in (b"n+2\0", b"ni2\0") else nibabel.Nifti1Image
+    image: Any = kind.from_bytes(content)
+    if image.get_data_dtype().kind not in "biuf":
+        raise ValueError(f"voxels of the type {image.get_data_dtype()}, which are not gray levels")
+    index, warnings = select_first_volume(image.shape)
+    # The file's proxy reads only what is indexed, but does not add an axis.
+    values = np.asarray(image.dataobj[tuple(part for part in index if part is not None)], np.float64)
+    values = values[..., None] if values.ndim == 2 else values
+    if not image.header["sform_code"] and not image.header["qform_code"]:
+        warnings += (NO_ORIENTATION,)
+    canonical = nibabel.as_closest_canonical(nibabel.Nifti1Image(values, image.affine))
+    spacing = tuple(float(size) for size in canonical.header.get_zooms()[:3])
+    return Volume(np.asarray(canonical.dataobj, np.float64), _usable(spacing), warnings)
 
 
-def take_slices(values: Floats, plane: Plane, count: int, mask: Masks | None = None) -> list[VolumeSlice]:
-    """Take gray slices of a volume, where the tumor or, without a mask, the head is large.
-
-    Slices are evenly spaced over the range in which the foreground covers at least half its maximum area in a slice.
-    The foreground is the mask or, if it is empty or None, all voxels brighter than the volume's mean. The 0.5th
-    percentile of the whole volume becomes 0 and the 99.8th becomes 255.
-
-    Args:
-        values: (X, Y, Z) in RAS+ orientation.
-        plane: orientation of the slices.
-        count: maximum number of slices.
-        mask: (X, Y, Z).
-
-    Returns:
-        At most `count` slices by ascending position, in the orientation of `to_display_orientation`.
+def join_nifti_pair(header: bytes, voxels: bytes) -> bytes:
+    """Join the two files of a NIfTI-1 or Analyze pair (`.hdr` and `.img`, compressed or not) to a single file.
 
     Raises:
-        ValueError: a slice of more than MAX_PIXELS, or values that are not finite.
+        ValueError: a header that is too short, or corrupted gzip data.
     """
-    axis = AXES[plane]
-    slice_size = values.size // values.shape[axis]
-    if slice_size > MAX_PIXELS:
-        raise ValueError(f"slices of {slice_size:,} pixels, more than {MAX_PIXELS:,}")
-    positions = choose_positions(mask if mask is not None and mask.any() else values > values.mean(), plane, count)
-    grays = np.rint(255 * scale_to_unit(clip_percentiles(values))).astype(np.uint8)
-    return [
-        VolumeSlice(
-            position,
-            to_display_orientation(grays, axis, position),
-            None if mask is None else to_display_orientation(mask, axis, position),
-        )
-        for position in positions.tolist()
-    ]
+    header, voxels = decompress(header), decompress(voxels)
+    if len(header) < HEADER_BYTES:
+        raise ValueError(f"a header of {len(header)} bytes instead of {HEADER_BYTES}")
+    order = "<f4" if header[:4] == HEADER_BYTES.to_bytes(4, "little") else ">f4"
+    start = int(np.nan_to_num(np.frombuffer(header[ANALYZE_OFFSET], order))[0].clip(0, len(voxels)))
+    single = bytearray(header[:HEADER_BYTES])
+    single[ANALYZE_OFFSET] = np.array([SINGLE_FILE_OFFSET], order).tobytes()
+    single[MAGIC] = SINGLE_MAGIC
+    return bytes(single) + bytes(SINGLE_FILE_OFFSET - HEADER_BYTES) + voxels[start:]
 
 
-def choose_positions(foreground: Masks, plane: Plane, count: int) -> Ints:
-    """Choose evenly spaced slices from where the foreground covers at least half its maximum area in a slice.
-
-    Args:
-        foreground: (X, Y, Z) in RAS+ orientation.
-        plane: orientation of the slices.
-        count: maximum number of positions.
-
-    Returns:
-        (N,) distinct positions along the axis of the plane, ascending, N <= count.
-    """
-    axis = AXES[plane]
-    area = foreground.sum(tuple(k for k in range(3) if k != axis))
-    candidates = np.flatnonzero(area >= area.max() / 2)
-    positions: Ints = np.unique(candidates[np.linspace(0, len(candidates) - 1, count).round().astype(int)])
-    return positions
-
-
-def to_display_orientation(volume: NDArray[Scalar], axis: int, position: int) -> NDArray[Scalar]:
-    """Take one slice (H, W) of a volume (X, Y, Z) in RAS+ orientation as a radiologist views it.
-
-    Anterior (axial) or superior (coronal, sagittal) is up, the patient's right is at the left of the slice, and a face
-    in profile looks left.
-    """
-    upright: NDArray[Scalar] = np.take(volume, position, axis).T[::-1, ::-1]
-    return upright
-
-
-def _decompress(content: bytes) -> bytes:
-    """Decompress gzip data, at most as much as the largest volume allowed takes."""
-    limit = MAX_VOXELS * 8 + 2**20
-    with gzip.open(io.BytesIO(content)) as file:
-        try:
-            decompressed = file.read(limit + 1)
-        except (EOFError, zlib.error, OSError) as error:
-            raise ValueError(f"corrupted gzip data ({error})") from None
-    if len(decompressed) > limit:
-        raise ValueError("decompresses to more than the largest volume allowed")
-    return decompressed
+def _usable(spacing: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return three voxel sizes, all 1 if the header states none."""
+    if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
+        return (1.0, 1.0, 1.0)
+    return spacing[0], spacing[1], spacing[2]

@@ -62,6 +62,7 @@ class PreparedImage(NamedTuple):
         position: position of the image in its file.
         image: (S, S) preprocessed; None if there is an error.
         quality_warning: why it does not look like a slice of a head, '' if it does.
+        file_warnings: reasons to distrust the image, from the header of its file.
         error: why there is no image, '' otherwise.
     """
 
@@ -71,6 +72,7 @@ class PreparedImage(NamedTuple):
     position: int
     image: Gray | None = None
     quality_warning: str = ""
+    file_warnings: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -157,7 +159,8 @@ def _prepare(source: GrayImage, item: PreparedImage, description: Description) -
         return item._replace(error=source.error)
     try:
         image = preprocess(source.gray, description.preprocess.operations).image
-        return item._replace(image=image, quality_warning=head_quality_warning(locate_head(source.gray)))
+        quality_warning = head_quality_warning(locate_head(source.gray))
+        return item._replace(image=image, quality_warning=quality_warning, file_warnings=source.warnings)
     except Exception as error:  # an image of one pixel, for example
         return item._replace(error=f"cannot be preprocessed: {str(error) or type(error).__name__}")
 
@@ -171,11 +174,17 @@ def _predict_batch(
         if item.image is None:
             yield Prediction(item.file, error=item.error)
         else:
-            yield make_prediction(item.file, item.image, next(probabilities), item.quality_warning, description)
+            warnings = (item.quality_warning, item.file_warnings)
+            yield make_prediction(item.file, item.image, next(probabilities), *warnings, description)
 
 
 def make_prediction(
-    file: str, image: Gray, probabilities: Floats, quality_warning: str, description: Description
+    file: str,
+    image: Gray,
+    probabilities: Floats,
+    quality_warning: str,
+    file_warnings: Sequence[str],
+    description: Description,
 ) -> Prediction:
     """Choose the class and the prediction set, and collect the warnings.
 
@@ -184,6 +193,7 @@ def make_prediction(
         image: (S, S) preprocessed.
         probabilities: (K,) calibrated, in the order of the description's classes.
         quality_warning: why it does not look like a slice of a head, '' if it does.
+        file_warnings: reasons to distrust the image, from the header of its file.
     """
     if not np.isfinite(probabilities).all():
         return Prediction(file, error="the model's probabilities are not finite: its weights are corrupted")
@@ -195,7 +205,7 @@ def make_prediction(
         prediction_set = tuple(
             classes[k] for k in order if k == order[0] or 0 < threshold <= round(float(probabilities[k]), 9)
         )
-    warnings = []
+    warnings = list(file_warnings)
     if quality_warning:
         warnings.append(f"does not look like a slice of a head: {quality_warning}")
     if description.ood_reference is not None and out_of_distribution.is_ood(image[None], description.ood_reference)[0]:

@@ -1,0 +1,169 @@
+"""Volumes of any file format, and gray slices of them."""
+
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.core.types import Floats, Gray, Ints, Masks
+from brain_tumor.imaging.decode import MAX_PIXELS
+from brain_tumor.imaging.scaling import make_pixels_square, scale_by_percentiles, to_gray_levels
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+Plane = Literal["axial", "coronal", "sagittal"]
+AXES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}  # of a volume in RAS+ orientation
+MAX_VOXELS = 512 * 512 * 512
+MAX_VOLUMES = 4096  # of one file
+MIN_BACKGROUND_FRACTION = 0.05  # of the voxels: share of the most frequent value from which it is the background
+
+
+class Volume(NamedTuple):
+    """A volume in RAS+ orientation: its axes grow to the patient's right, to anterior and to superior.
+
+    Attributes:
+        values: (X, Y, Z).
+        spacing: size of a voxel along the three axes, in any unit.
+        warnings: reasons to distrust the volume, such as an unknown orientation.
+    """
+
+    values: Floats
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    warnings: tuple[str, ...] = ()
+
+
+class VolumeSlice(NamedTuple):
+    """A slice of a volume.
+
+    Attributes:
+        position: index along the axis of its plane.
+        gray: (H, W).
+        mask: (H, W), None if the volume has no mask.
+    """
+
+    position: int
+    gray: Gray
+    mask: Masks | None
+
+
+def parse_plane(name: str) -> Plane:
+    """Check the name of a plane.
+
+    Raises:
+        ValueError: the name is not that of a plane.
+    """
+    for plane in AXES:
+        if plane == name:
+            return plane
+    raise ValueError(f"plane '{name}' is not one of {', '.join(AXES)}")
+
+
+def select_first_volume(shape: tuple[int, ...]) -> tuple[tuple[slice | int | None, ...], tuple[str, ...]]:
+    """Return the index of the first volume (X, Y, Z) in an array, and a warning if there are several.
+
+    Args:
+        shape: of the array: two axes (an image, which becomes a volume of one slice), three, or more, such as time
+            points or contrasts.
+
+    Raises:
+        ValueError: fewer than two axes, or a volume without voxels or with more than MAX_VOXELS.
+    """
+    voxels, count = (int(np.prod(part, dtype=np.int64)) for part in (shape[:3], shape[3:]))
+    if len(shape) < 2 or not 0 < voxels <= MAX_VOXELS or not 0 < count <= MAX_VOLUMES:
+        raise ValueError(f"the shape {shape} is not that of a volume of at most {MAX_VOXELS:,} voxels")
+    index = (slice(None),) * min(3, len(shape)) + ((None,) if len(shape) == 2 else (0,) * (len(shape) - 3))
+    return index, (f"contains {count} volumes: only the first one is read",) if count > 1 else ()
+
+
+def take_slices(volume: Volume, plane: Plane, count: int, mask: Masks | None = None) -> list[VolumeSlice]:
+    """Take gray slices of a volume, where the tumor or, without a mask, the head is large.
+
+    Slices are evenly spaced over the range in which the foreground covers at least half its maximum area in a slice.
+    The foreground is the mask or, if it is empty or None, that of `find_foreground`. The whole volume is scaled by
+    `scaling.scale_by_percentiles`. Slices whose voxels are not square are enlarged along one axis.
+
+    Args:
+        volume: the volume.
+        plane: orientation of the slices.
+        count: maximum number of slices.
+        mask: (X, Y, Z).
+
+    Returns:
+        At most `count` slices by ascending position, in the orientation of `to_display_orientation`.
+
+    Raises:
+        ValueError: a slice of more than MAX_PIXELS, no finite value, or a spacing that cannot be right.
+    """
+    values, axis = volume.values, AXES[plane]
+    slice_size = values.size // values.shape[axis]
+    if slice_size > MAX_PIXELS:
+        raise ValueError(f"slices of {slice_size:,} pixels, more than {MAX_PIXELS:,}")
+    positions = choose_positions(mask if mask is not None and mask.any() else find_foreground(values), plane, count)
+    grays = to_gray_levels(scale_by_percentiles(values))
+    # The displayed slice is transposed: its columns lie along the first of the two other axes.
+    column_spacing, row_spacing = (volume.spacing[k] for k in range(3) if k != axis)
+
+    def display(array: Gray, position: int) -> Gray:
+        return make_pixels_square(to_display_orientation(array, axis, position), row_spacing, column_spacing)
+
+    return [
+        VolumeSlice(
+            position,
+            display(grays, position),
+            None if mask is None else display(np.where(mask, 255, 0).astype(np.uint8), position) > 127,
+        )
+        for position in positions.tolist()
+    ]
+
+
+def find_foreground(values: Floats) -> Masks:
+    """Find the voxels that differ from the background by more than the mean difference.
+
+    The background is the most frequent value, if 5 % of the voxels have it, otherwise the minimum: the head of a
+    z-scored volume has values below its background of 0. Voxels that are not finite are background.
+
+    Args:
+        values: (X, Y, Z).
+
+    Returns:
+        (X, Y, Z).
+    """
+    finite = np.isfinite(values)
+    inside = values if finite.all() else values[finite]
+    if not inside.size:
+        return finite
+    background = float(inside.min())
+    if background < 0:
+        levels, counts = np.unique(inside, return_counts=True)
+        if counts.max() >= MIN_BACKGROUND_FRACTION * values.size:
+            background = float(levels[counts.argmax()])
+    difference = np.abs(np.where(finite, values, background) - background)
+    foreground: Masks = difference > difference.mean()
+    return foreground
+
+
+def choose_positions(foreground: Masks, plane: Plane, count: int) -> Ints:
+    """Choose evenly spaced slices from where the foreground covers at least half its maximum area in a slice.
+
+    Args:
+        foreground: (X, Y, Z) in RAS+ orientation.
+        plane: orientation of the slices.
+        count: maximum number of positions.
+
+    Returns:
+        (N,) distinct positions along the axis of the plane, ascending, N <= count.
+    """
+    axis = AXES[plane]
+    area = foreground.sum(tuple(k for k in range(3) if k != axis))
+    candidates = np.flatnonzero(area >= area.max() / 2)
+    positions: Ints = np.unique(candidates[np.linspace(0, len(candidates) - 1, count).round().astype(int)])
+    return positions
+
+
+def to_display_orientation(volume: NDArray[Scalar], axis: int, position: int) -> NDArray[Scalar]:
+    """Take one slice (H, W) of a volume (X, Y, Z) in RAS+ orientation as a radiologist views it.
+
+    Anterior (axial) or superior (coronal, sagittal) is up, the patient's right is at the left of the slice, and a face
+    in profile looks left.
+    """
+    upright: NDArray[Scalar] = np.take(volume, position, axis).T[::-1, ::-1]
+    return upright
