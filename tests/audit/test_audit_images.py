@@ -13,7 +13,8 @@ from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.summary import summarize_audit
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.readers.folder import FolderFiles, index_images
+from brain_tumor.datasets.raw_archive import COLUMNS
+from brain_tumor.datasets.readers.folder import FolderFiles
 from heads import head, png
 
 
@@ -120,6 +121,6 @@ def test_audit_images_two_processes_same_result(tmp_path: Path, monkeypatch: pyt
     results = []
     for workers in ("1", "2"):
         monkeypatch.setenv("WORKERS", workers)
-        results.append(audit_images(index_images(FolderFiles(tmp_path)), FolderFiles(tmp_path).read, "test"))
+        results.append(audit_images(sample_audit()[0][COLUMNS], FolderFiles(tmp_path).read, "test"))
     for one, other in zip(*results, strict=True):
         pd.testing.assert_frame_equal(one, other)
