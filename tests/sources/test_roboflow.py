@@ -11,6 +11,7 @@ import pytest
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.sources import roboflow
 from roboflow_service import (
     EXPORT,
@@ -58,11 +59,14 @@ Load = Callable[..., list[RawImage]]
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """A function that loads the data set from a server."""
 
-    def load_images(server: Server, key: str = SECRET, **changes: Any) -> list[RawImage]:
+    def load_images(
+        server: Server, key: str = SECRET, skipped: SkippedFiles | None = None, **changes: Any
+    ) -> list[RawImage]:
         monkeypatch.setenv("ROBOFLOW_API_URL", server.url)
         monkeypatch.setenv("ROBOFLOW_API_KEY", key)
         try:
-            return list(roboflow.images(SOURCE.model_copy(update=changes), tmp_path / "scratch"))
+            source = SOURCE.model_copy(update=changes)
+            return list(roboflow.images(source, tmp_path / "scratch", skipped or SkippedFiles()))
         except UserError as error:
             if SECRET in str(error) or SIGNATURE in str(error):
                 pytest.fail("the error contains the key or a signed URL")
@@ -74,8 +78,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 def test_images_export_is_awaited_downloaded_once_and_read(
     load: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    skipped = SkippedFiles()
     with RoboflowServer(progress=[0, 0.4, 2]) as server:
-        images = load(server)
+        images = load(server, skipped=skipped)
         paths = [request.path for request in server.requests]
         second = load(server, key="")
     assert summarize(images) == SUMMARY
@@ -87,8 +92,14 @@ def test_images_export_is_awaited_downloaded_once_and_read(
     assert (folder / NAME).read_bytes() == EXPORT
     # Nothing is extracted from the archive.
     assert {path.suffix for path in folder.iterdir()} <= {".zip", ".lock"}
-    assert "images with only such boxes, ignored: 1" in caplog.text
-    assert "boxes of categories without a label, ignored: 2" in caplog.text
+    assert skipped.table().to_dict("split")["data"] == [
+        ["README.roboflow.txt", "in no folder that `splits` names"],
+        ["test/_annotations.coco.json", "an annotation file"],
+        ["train/_annotations.coco.json", "an annotation file"],
+        ["valid/_annotations.coco.json", "an annotation file"],
+        ["valid/c.jpg", "only boxes of categories without a label"],
+    ]
+    assert "boxes of categories without a label, ignored: 2 (first: train/a.jpg)" in caplog.text
     assert "images without boxes, labeled notumor: 1" in caplog.text
 
 
@@ -96,8 +107,9 @@ def test_images_debug_logging_leaks_nothing(tmp_path: Path) -> None:
     code = f"""
 logging.getLogger().setLevel(logging.DEBUG)
 from brain_tumor.datasets.raw_archive import write_archive
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.sources.roboflow import Source, images
-write_archive(Path("out.zip"), images(Source.model_validate({SETTINGS!r}), Path("scratch")))
+write_archive(Path("out.zip"), images(Source.model_validate({SETTINGS!r}), Path("scratch"), SkippedFiles()))
 """
     with RoboflowServer(progress=[0.5], cut=5000) as server:
         result = run_clean(code, tmp_path, ROBOFLOW_API_URL=server.url, ROBOFLOW_API_KEY=SECRET)

@@ -1,7 +1,6 @@
 """Reading exports of Roboflow, valid and invalid ones."""
 
 import json
-import random
 import stat
 import zipfile
 from pathlib import Path
@@ -15,9 +14,9 @@ from brain_tumor.core import params
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets import raw_archive
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.imaging.boxes import format_boxes, parse_boxes
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.sources.roboflow import Source, coco
-from brain_tumor.sources.roboflow.coco import ANNOTATIONS, CategoryBox, main_category, round_box
+from brain_tumor.sources.roboflow.coco import ANNOTATIONS
 from roboflow_service import (
     EXPORT,
     FOLDERS,
@@ -37,8 +36,16 @@ def read(tmp_path: Path, content: bytes, **changes: Any) -> list[RawImage]:
     """Read an export from a file."""
     path = tmp_path / NAME
     path.write_bytes(content)
-    settings = SOURCE.model_copy(update=changes)
-    return list(coco.read_export(path, settings.splits, settings.labels, settings.background))
+    return list(coco.read_export(path, SOURCE.model_copy(update=changes), SkippedFiles()))
+
+
+def read_with_reasons(tmp_path: Path, content: bytes, **changes: Any) -> tuple[list[RawImage], dict[str, str]]:
+    """Read an export from a file, and return the reason for each file that was skipped."""
+    path = tmp_path / NAME
+    path.write_bytes(content)
+    skipped = SkippedFiles()
+    images = list(coco.read_export(path, SOURCE.model_copy(update=changes), skipped))
+    return images, dict(skipped.table().itertuples(index=False))
 
 
 def test_read_export_any_order_of_members_gives_the_same_archive(tmp_path: Path) -> None:
@@ -48,53 +55,110 @@ def test_read_export_any_order_of_members_gives_the_same_archive(tmp_path: Path)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_read_export_empty_background_drops_images_without_boxes(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    assert summarize(read(tmp_path, EXPORT, background="")) == SUMMARY[:2]
-    assert "images without boxes, ignored: 1" in caplog.text
+def test_read_export_empty_background_drops_images_without_boxes(tmp_path: Path) -> None:
+    images, reasons = read_with_reasons(tmp_path, EXPORT, background="")
+    assert summarize(images) == SUMMARY[:2]
+    assert reasons["train/b.jpg"] == "no boxes, and `background` is ''"
 
 
 def test_read_export_only_folders_in_splits_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    images = read(tmp_path, EXPORT, splits={"test": "", "extra": "test"})
+    images, reasons = read_with_reasons(tmp_path, EXPORT, splits={"test": "", "extra": "test"})
     assert summarize(images) == [("test/d.jpg", "glioma", "", "1 2 3 4")]
+    assert reasons["train/a.jpg"] == reasons["valid/c.jpg"] == "in no folder that `splits` names"
     assert "has no folder extra" in caplog.text
 
 
-def test_read_export_unlisted_files_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    extra = {"train/z.jpg": b"z", f"train/{ANNOTATIONS}.bak": b"z", "train/deep/y.jpg": b"y"}
-    assert summarize(read(tmp_path, make_zip(make_members(FOLDERS) | extra))) == SUMMARY
-    assert f"files that are not listed in {ANNOTATIONS}, ignored: 2" in caplog.text
+def test_read_export_every_file_is_an_image_or_has_a_reason(tmp_path: Path) -> None:
+    extra = {
+        "train/z.jpg": b"z",
+        f"train/{ANNOTATIONS}.bak": b"z",
+        "train/deep/y.jpg": b"y",
+        "train/.DS_Store": b"",
+        "__MACOSX/train/._a.jpg": b"",
+    }
+    members = make_members(FOLDERS) | extra
+    images, reasons = read_with_reasons(tmp_path, make_zip(members))
+    assert summarize(images) == SUMMARY
+    unlisted = f"not listed in {ANNOTATIONS}"
+    assert {name: reasons[name] for name in list(extra)[:3]} == dict.fromkeys(list(extra)[:3], unlisted)
+    assert {image.path for image in images} | reasons.keys() == members.keys()
+    assert not {image.path for image in images} & reasons.keys()
 
 
-BOXES = st.builds(
-    CategoryBox,
-    st.sampled_from(["a", "b", "c"]),
-    *[st.floats(0, coco.MAX_BOX_PIXELS) | st.integers(0, 30).map(float)] * 4,
+def test_read_export_listed_file_that_is_not_an_image_has_a_reason(tmp_path: Path) -> None:
+    export = make_zip(
+        make_members(FOLDERS | {"valid": {"c.jpg": [], "note": [(1, [1, 2, 3, 4])]}}) | {"valid/note": b"x"}
+    )
+    images, reasons = read_with_reasons(tmp_path, export)
+    assert [image.path for image in images] == ["test/d.jpg", "train/a.jpg", "train/b.jpg", "valid/c.jpg"]
+    assert reasons["valid/note"] == "a text file"
+
+
+# What is outside an image of 640×640 pixels.
+@pytest.mark.parametrize(
+    ("box", "clipped"),
+    [
+        ([-0.5, 3, 10, 4], "0 3 10 4"),
+        ([-5, -6, 10, 10], "0 0 5 4"),
+        ([600, 600, 40.5, 41], "600 600 40 40"),
+        ([-100, -100, 9000, 9000], "0 0 640 640"),
+        ([639.5, 639.5, 3, 3], "639 639 1 1"),
+    ],
 )
+def test_read_export_box_partly_outside_is_clipped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, box: list[float], clipped: str
+) -> None:
+    caplog.set_level("INFO")
+    (image,) = read(tmp_path, make_zip(make_members({"test": {"d.jpg": [(1, box)]}})), labels={"label0": "glioma"})
+    assert (image.label, image.box) == ("glioma", clipped)
+    assert "boxes partly outside the image, clipped: 1 (first: test/d.jpg)" in caplog.text
 
 
-@given(st.lists(BOXES, min_size=1, max_size=8), st.randoms(use_true_random=False))
-def test_main_category_any_order_has_the_largest_total_area(boxes: list[CategoryBox], chance: random.Random) -> None:
-    category = main_category(boxes)
-    assert category == main_category(chance.sample(boxes, len(boxes)))
-    areas = {name: sum(box.width * box.height for box in boxes if box.category == name) for name in "abc"}
-    assert areas[category] == pytest.approx(max(areas.values()))
+@pytest.mark.parametrize("box", [[0, 0, 640, 640], [0.5, 0.5, 639.5, 639.5], [0, 0, 640.001, 640]])
+def test_read_export_box_inside_is_not_counted_as_clipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, box: list[float]
+) -> None:
+    caplog.set_level("INFO")
+    (image,) = read(tmp_path, make_zip(make_members({"test": {"d.jpg": [(1, box)]}})), labels={"label0": "glioma"})
+    assert image.box == "0 0 640 640"
+    assert "clipped" not in caplog.text
 
 
-@given(BOXES)
-def test_round_box_any_box_has_at_least_one_pixel(box: CategoryBox) -> None:
-    left, top, width, height = round_box(box)
-    assert left >= 0 <= top
-    assert width >= 1 <= height
-    assert parse_boxes(format_boxes([round_box(box)])) == [(left, top, width, height)]
+UNUSABLE_BOXES = [
+    [700, 3, 10, 10],
+    [-20, 3, 10, 10],
+    [3, 3, 0, 10],
+    [3, 3, 10, -1],
+    [float("nan"), 3, 10, 10],
+    [3, 3, float("inf"), 10],
+    [3, 3, 1e6, 10],
+    [3, 3, 10**400, 10],
+    [-(10**400), 3, 10, 10],
+]
 
 
-def test_main_category_equal_areas_give_the_first_name() -> None:
-    boxes = [CategoryBox("b", 0, 0, 6, 2), CategoryBox("a", 5, 5, 3, 2), CategoryBox("a", 0, 0, 2, 3)]
-    assert main_category(boxes) == "a"
+@pytest.mark.parametrize("box", UNUSABLE_BOXES)
+def test_read_export_unusable_box_is_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, box: list[float]
+) -> None:
+    """It would have the largest area, and must not decide the label; an image with no other box is no background."""
+    caplog.set_level("INFO")
+    folders: dict[str, Any] = {"test": {"d.jpg": [(1, [1, 2, 3, 4]), (2, box)], "e.jpg": [(2, box)]}}
+    images, reasons = read_with_reasons(tmp_path, make_zip(make_members(folders)))
+    assert summarize(images) == [("test/d.jpg", "glioma", "test", "1 2 3 4")]
+    assert reasons["test/e.jpg"] == "only boxes outside the image, without area or with impossible numbers"
+    expected = "boxes outside the image, without area or with impossible numbers, left out: 2 (first: test/d.jpg)"
+    assert expected in caplog.text
+
+
+def test_read_export_names_are_compared_normalized(tmp_path: Path) -> None:
+    composed, decomposed = "tum\u00f6r.jpg", "tumo\u0308r.jpg"
+    members = make_members({"test": {composed: [(1, [1, 2, 3, 4])]}})
+    members[f"test/{decomposed}"] = members.pop(f"test/{composed}")
+    (image,) = read(
+        tmp_path, make_zip(members), labels=Source.model_validate(SETTINGS | {"labels": {" label0 ": "a"}}).labels
+    )
+    assert (image.path, image.label) == (f"test/{decomposed}", "a")
 
 
 def change_export(path: str, value: Any) -> bytes:
@@ -114,20 +178,17 @@ def change_export(path: str, value: Any) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        *((f"annotations.1.bbox.{i}", -1, "greater than or equal to 0") for i in range(4)),
-        ("annotations.1.bbox.0", float("nan"), "finite number"),
-        ("annotations.1.bbox.2", float("inf"), "finite number"),
-        ("annotations.1.bbox.2", 1e6, "less than or equal to 100000"),
-        ("annotations.1.bbox.2", 10**400, "finite number"),
-        ("annotations.1.bbox.2", "10", "valid number"),
-        ("annotations.1.bbox.2", True, "valid number"),
-        ("annotations.1.bbox", [1, 2, 3], "annotations.1.bbox.3: Field required"),
-        ("annotations.1.bbox", {}, "valid array"),
-        ("annotations.1.bbox", None, "Field required"),
+        ("annotations.1.bbox.2", "10", "annotations.1 of the image a.jpg has no box: bbox must be four numbers"),
+        ("annotations.1.bbox.2", True, "annotations.1 of the image a.jpg has no box: bbox must be four numbers"),
+        ("annotations.1.bbox", [1, 2, 3], "the image a.jpg has no box"),
+        ("annotations.1.bbox", {}, "the image a.jpg has no box"),
+        ("annotations.1.bbox", None, "the image a.jpg has no box"),
         ("annotations.1.image_id", 99, "unknown image, 99"),
         ("annotations.1.image_id", "1", "valid integer"),
-        ("annotations.1.category_id", 99, "unknown category, 99"),
-        ("annotations.1.category_id", None, "Field required"),
+        ("annotations.1.category_id", 99, "the image a.jpg has an unknown category, 99"),
+        ("annotations.1.category_id", None, "the image a.jpg has an unknown category, None"),
+        ("annotations.1.category_id", True, "the image a.jpg has an unknown category, True"),
+        ("annotations.1.category_id", [1], r"the image a.jpg has an unknown category, \[1\]"),
         ("annotations", None, "annotations: Field required"),
         ("images", {}, "images: Input should be a valid array"),
         ("categories", None, "categories: Field required"),

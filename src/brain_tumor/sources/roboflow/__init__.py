@@ -4,9 +4,7 @@
 their categories label0, label1 and label2, and it has not been verified which tumor type each of them is. Category 0 of
 an export is the super-category, which has no boxes.
 
-The label of an image is that of the category with the largest total box area in it (of equal ones, the first by name).
-An image without boxes has the label `background`, or is ignored if that is ''. Boxes of categories that are not in
-`labels` are ignored. An image with only such boxes is ignored, since it is not known to be background.
+How boxes become labels is described in `brain_tumor.datasets.readers.labels_from_boxes`.
 """
 
 import logging
@@ -21,7 +19,6 @@ from pydantic import Field
 from tqdm import tqdm
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.core.params import Block
 from brain_tumor.datasets.http import (
     ExpectedFile,
     HttpStatusError,
@@ -31,7 +28,9 @@ from brain_tumor.datasets.http import (
     service_url,
 )
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.readers.labels_from_boxes import BoxRules
 from brain_tumor.datasets.readers.zip_archive import find_corruption
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.local_files import find_local_file
 from brain_tumor.sources.roboflow import coco
 
@@ -42,7 +41,6 @@ POLL_SECONDS = 5.0  # between two requests for the state of the export
 MAX_EXPORT_SECONDS = 600.0  # limit for the total wait
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # part of a URL and of a file name
-Name = Annotated[str, Field(min_length=1)]
 
 GET_KEY = """\
 Copy the private key of your workspace at https://app.roboflow.com/settings/api (an account is free) into the
@@ -63,24 +61,19 @@ ADVICE = {
 DEFAULT_ADVICE = "Check ROBOFLOW_API_URL if it is set."
 
 
-class Source(Block):
+class Source(BoxRules):
     """`datasets.<name>.source` for a Roboflow data set.
 
     Attributes:
         workspace: name of the workspace in the URL of the data set's page.
         project: name of the project in that URL.
         version: number of the version, from 1.
-        labels: maps names of categories to labels.
-        background: label of images without boxes; '' ignores these images.
-        splits: maps names of folders to published splits ('' for none); other folders are ignored.
     """
 
     kind: Literal["roboflow"]
     workspace: Slug
     project: Slug
     version: int = Field(ge=1)
-    labels: dict[str, Name] = Field(min_length=1)
-    background: str
     splits: dict[Slug, Literal["", "train", "test"]] = Field(
         default={"train": "train", "valid": "train", "test": "test"}, min_length=1
     )
@@ -97,8 +90,10 @@ class Source(Block):
         return MANUAL_DOWNLOAD.format(page=page, file=f"{self.name}.zip")
 
 
-def images(source: Source, scratch: Path) -> Iterator[RawImage]:
+def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
     """Yield the data set's images, sorted by path; a download is kept in `scratch` for the next run.
+
+    Files that are not images of the data set go to `skipped`.
 
     Raises:
         UserError: an export that cannot be downloaded, is unsafe or corrupted, or contains no usable images.
@@ -108,7 +103,7 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
         log.info("reading %s from DATA_ARCHIVES, without a request to Roboflow", path)
     else:
         path = _download_export(source, scratch / f"roboflow-{source.name}")
-    return coco.read_export(path, source.splits, source.labels, source.background)
+    return coco.read_export(path, source, skipped)
 
 
 def _download_export(source: Source, folder: Path) -> Path:
