@@ -1,6 +1,7 @@
 """Files on the local disk: archives in the folders of DATA_ARCHIVES, and all files below a folder."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def find_local_file(name: str) -> Path | None:
 
 
 def walk_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-    """Yield all files below a folder, including those of linked folders, in no particular order.
+    """Yield all files below a folder, including those of linked folders; folders come in the order of their names.
 
-    Each folder is visited once, since links may form loops.
+    Each folder is visited once, since links may form loops. A link to something that does not exist is a file.
 
     Args:
         folder: nothing is yielded if it is not a folder.
@@ -43,4 +44,19 @@ def walk_files(folder: Path, on_error: Callable[[OSError], None] | None = None) 
             folders.clear()
             continue
         visited.add(real_path)
+        folders.sort()
         yield from (Path(path) / file for file in files)
+
+
+def find_problem(file: Path) -> str:
+    """Return why a file cannot be read, '' if it can be: a link to nothing, not a regular file, no permission."""
+    try:
+        if file.is_symlink() and not file.exists():
+            is_annexed = ".git/annex/" in file.readlink().as_posix()
+            advice = ": run `git annex get` or `datalad get` there" if is_annexed else ""
+            return f"a link to a file that does not exist{advice}"
+        if not stat.S_ISREG(file.stat().st_mode):
+            return "not a regular file"
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+    return "" if os.access(file, os.R_OK) else "a file that cannot be read (no permission)"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.local_files import find_local_file, walk_files
+from brain_tumor.local_files import find_local_file, find_problem, walk_files
 
 NAMES = st.sampled_from("abc")
 
@@ -96,3 +96,28 @@ def test_walk_files_any_links_yield_every_file_exactly_once(
     result = [path.resolve() for path in walk_files(root)]
     assert len(result) == len(set(result))
     assert set(result) == expected
+
+
+def test_walk_files_folders_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """A folder that is linked twice is read at the first of its places, on every machine the same."""
+    for name in ("c", "a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "link").symlink_to(write(tmp_path / "outside/1.png").parent)
+    assert [path.relative_to(tmp_path).as_posix() for path in walk_files(tmp_path)] == ["a/link/1.png"]
+
+
+def test_find_problem_only_readable_regular_files_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "1.png")
+    (tmp_path / "link").symlink_to(file)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "annexed").symlink_to("../.git/annex/objects/x/y")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    assert find_problem(file) == find_problem(tmp_path / "link") == ""
+    assert find_problem(tmp_path / "dangling") == "a link to a file that does not exist"
+    assert "`git annex get` or `datalad get`" in find_problem(tmp_path / "annexed")
+    assert find_problem(tmp_path / "loop") == "a link to a file that does not exist"
+    assert find_problem(tmp_path / "pipe") == find_problem(tmp_path) == "not a regular file"
+    assert find_problem(tmp_path / "nothing") == "a file that cannot be read (No such file or directory)"
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    assert find_problem(file) == "a file that cannot be read (no permission)"

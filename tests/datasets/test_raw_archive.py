@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain_tumor.core.errors import UserError
+from brain_tumor.core.params import read_params
 from brain_tumor.datasets.raw_archive import (
     COLUMNS,
     RawArchive,
@@ -15,6 +16,8 @@ from brain_tumor.datasets.raw_archive import (
     check_expected,
     class_counts,
     content_fingerprint,
+    find_missing_classes,
+    format_expected,
     write_archive,
 )
 
@@ -104,3 +107,21 @@ def test_check_expected_difference_error_shows_both_sides(tmp_path: Path) -> Non
         UserError, match=f"(?s)expected fingerprint 0f\n  actual fingerprint +{content_fingerprint(index)}"
     ):
         check_expected(index, {}, "0f", "set")
+
+
+def test_format_expected_can_be_pasted_into_params(tmp_path: Path) -> None:
+    images = [RawImage(f"{label}/1.png", b"1", label) for label in ("yes", "no", "1", "größer: 2")]
+    index = write_archive(tmp_path / "raw.zip", images)
+    text = "datasets:\n  mine:\n" + format_expected(index) + "\n"
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    expected = read_params(tmp_path / "params.yaml", "datasets.mine.expected", dict[str, Any])
+    assert expected == {"counts": class_counts(index), "fingerprint": content_fingerprint(index)}
+    assert text.splitlines()[2] == "    expected:"
+
+
+def test_find_missing_classes_class_without_an_image_in_a_split(tmp_path: Path) -> None:
+    places = ["train/a", "train/b", "test/a", "/c"]
+    images = [RawImage(f"{place}/1.png", b"1", place.split("/")[1], place.split("/")[0]) for place in places]
+    assert find_missing_classes(write_archive(tmp_path / "1.zip", images)) == ["test/b", "test/c", "train/c"]
+    assert find_missing_classes(write_archive(tmp_path / "2.zip", images[:1])) == []
+    assert find_missing_classes(write_archive(tmp_path / "3.zip", images[3:])) == []

@@ -7,6 +7,7 @@ import pytest
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.registry import load_images
+from brain_tumor.datasets.skipped import SkippedFiles
 
 
 def write_params(folder: Path, source: str) -> Path:
@@ -17,20 +18,20 @@ def write_params(folder: Path, source: str) -> Path:
 
 def test_load_images_unknown_kind_is_an_error(tmp_path: Path) -> None:
     params = write_params(tmp_path, "{kind: zip}")
-    message = r"datasets\.mine\.source\.kind is 'zip' \(valid kinds: archive, figshare, folder, .*, roboflow\)"
+    message = r"datasets\.mine\.source\.kind is 'zip' \(valid kinds: archive, figshare, folder, .*, yolo\)"
     with pytest.raises(UserError, match=message):
-        load_images(params, "mine", tmp_path)
+        load_images(params, "mine", tmp_path, SkippedFiles())
 
 
 def test_load_images_unknown_data_set_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="datasets has no key 'mime': did you mean 'mine'"):
-        load_images(write_params(tmp_path, "{kind: folder}"), "mime", tmp_path)
+        load_images(write_params(tmp_path, "{kind: folder}"), "mime", tmp_path, SkippedFiles())
 
 
 def test_load_images_invalid_source_parameter_is_an_error(tmp_path: Path) -> None:
     params = write_params(tmp_path, "{kind: folder, path: x, table: t.csv, speed: 3}")
     with pytest.raises(UserError, match=r"unknown key datasets\.mine\.source\.speed"):
-        load_images(params, "mine", tmp_path)
+        load_images(params, "mine", tmp_path, SkippedFiles())
 
 
 def test_load_images_come_from_the_source(tmp_path: Path) -> None:
@@ -38,4 +39,4 @@ def test_load_images_come_from_the_source(tmp_path: Path) -> None:
     (tmp_path / "images" / "1.png").write_bytes(b"1")
     (tmp_path / "images" / "t.csv").write_text("path,label\n1.png,x\n")
     params = write_params(tmp_path, f"{{kind: folder, path: {tmp_path / 'images'}, table: t.csv}}")
-    assert list(load_images(params, "mine", tmp_path)) == [RawImage("1.png", b"1", "x")]
+    assert list(load_images(params, "mine", tmp_path, SkippedFiles())) == [RawImage("1.png", b"1", "x")]

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.readers.layout import Layout, read_images
 from brain_tumor.datasets.readers.via_annotations import Shape, ViaAnnotations, add_shapes, fill_shape
-from brain_tumor.datasets.readers.zip_archive import Layout, read_images
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import bounding_box, format_boxes
 from brain_tumor.imaging.decode import decode_gray
 from heads import head, png
@@ -130,10 +131,14 @@ def test_read_images_layout_names_the_annotation_file(tmp_path: Path) -> None:
         archive.writestr("parts/TRAIN/y1.png", CONTENT)
         archive.writestr("parts/all.json", json.dumps(make_via(y1=[DISK])))
     layout = Layout(path="{label}/{file}", labels={"yes": "tumor"}, annotations="parts/all.json")
-    (image,) = read_images(path, layout)
+    skipped = SkippedFiles()
+    (image,) = read_images(path, layout, skipped)
     assert (image.path, image.box) == ("yes/y1.png", "36 26 9 9")
+    assert dict(skipped.table().to_numpy().tolist()) == {
+        "parts/TRAIN/y1.png": "the path does not match {label}/{file}", "parts/all.json": "the annotation file"
+    }  # fmt: skip
     with pytest.raises(UserError, match=r"does not contain all.json, which `annotations` names"):
-        list(read_images(path, layout.model_copy(update={"annotations": "all.json"})))
+        list(read_images(path, layout.model_copy(update={"annotations": "all.json"}), skipped))
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=8))

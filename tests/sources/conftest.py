@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.sources.figshare import Source, images
 from figshare_service import ARTICLE_FILES, SOURCE, Offline
 
@@ -20,6 +21,6 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offline:
         for name, content in (ARTICLE_FILES | dict(files or {})).items():
             (folder / name).write_bytes(content)
         monkeypatch.setenv("DATA_ARCHIVES", str(folder))
-        return list(images(source, tmp_path / "downloads"))
+        return list(images(source, tmp_path / "downloads", SkippedFiles()))
 
     return read

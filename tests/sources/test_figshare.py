@@ -13,6 +13,7 @@ from PIL import Image
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets import http, registry
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.sources.figshare import images, scale_to_gray
 from figshare_service import (
     ARTICLE_FILES,
@@ -43,7 +44,7 @@ def short_waits_and_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fetch(server: FigshareServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[RawImage]:
     monkeypatch.setenv("FIGSHARE_API_URL", server.url + "/")
-    return list(images(SOURCE, folder))
+    return list(images(SOURCE, folder, SkippedFiles()))
 
 
 def decode_png(content: bytes | None) -> NDArray[np.uint8]:
@@ -93,7 +94,7 @@ def test_load_images_figshare_block_is_read(tmp_path: Path, offline: Offline) ->
         "datasets: {cheng: {source: {kind: figshare, article: 77, version: 3, "
         f"files: [{', '.join(FILES)}], window_percentile: 99.8}}}}}}"
     )
-    assert list(registry.load_images(tmp_path / "params.yaml", "cheng", tmp_path)) == expected
+    assert list(registry.load_images(tmp_path / "params.yaml", "cheng", tmp_path, SkippedFiles())) == expected
 
 
 def test_images_second_run_same_bytes_without_download(
@@ -199,7 +200,9 @@ def test_images_unwritable_folder_is_an_error(tmp_path: Path, monkeypatch: pytes
 def test_images_error_prints_one_message_without_traceback(tmp_path: Path) -> None:
     code = (
         "from brain_tumor.sources.figshare import Source, images; "
-        f"list(images(Source(kind='figshare', article=77, version=3, files={FILES}), Path('downloads')))"
+        "from brain_tumor.datasets.skipped import SkippedFiles; "
+        f"source = Source(kind='figshare', article=77, version=3, files={FILES}); "
+        "list(images(source, Path('downloads'), SkippedFiles()))"
     )
     broken = ARTICLE_FILES | {FILES[1]: make_archive([1, 3], _2=b"MATLAB 5.0 MAT-file")}
     with FigshareServer(broken) as server:

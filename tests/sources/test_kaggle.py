@@ -13,7 +13,8 @@ from brain_tumor.core import params
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets import registry
 from brain_tumor.datasets.raw_archive import check_expected, write_archive
-from brain_tumor.datasets.readers.zip_archive import read_images
+from brain_tumor.datasets.readers.layout import read_images
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.local_files import find_local_file
 from brain_tumor.sources.kaggle import Source
 from brain_tumor.sources.kaggle import client as kaggle
@@ -222,7 +223,9 @@ def test_fetch_real_archive_has_the_expected_content(tmp_path: Path, name: str) 
     with KaggleServer({(source.handle, source.version): content}, cut=len(content) - 5000) as server:
         result = fetch(server.url, tmp_path, source.version, source.handle)
     assert result.returncode == 0, result.stderr
-    index = write_archive(tmp_path / "raw.zip", read_images(tmp_path / result.stdout.strip(), source.layout))
+    index = write_archive(
+        tmp_path / "raw.zip", read_images(tmp_path / result.stdout.strip(), source.layout, SkippedFiles())
+    )
     check_expected(index, expected.counts, expected.fingerprint, name)
 
 

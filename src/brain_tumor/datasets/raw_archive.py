@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import tempfile
+import textwrap
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import IO, NamedTuple, Self
 
 import pandas as pd
+import yaml
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.tables import read_table
@@ -170,6 +172,18 @@ def class_counts(index: pd.DataFrame) -> dict[str, int]:
     """Count images by label, or by `split/label` where the source has published splits."""
     keys = (index["split"] + "/" + index["label"]).str.lstrip("/")
     return {str(key): int(count) for key, count in keys.value_counts().sort_index().items()}
+
+
+def format_expected(index: pd.DataFrame) -> str:
+    """Return `datasets.<name>.expected` of a data set as lines of params.yaml, indented as they are there."""
+    block = {"expected": {"counts": class_counts(index), "fingerprint": content_fingerprint(index)}}
+    return textwrap.indent(yaml.safe_dump(block, allow_unicode=True, sort_keys=False, width=1000), " " * 4).rstrip()
+
+
+def find_missing_classes(index: pd.DataFrame) -> list[str]:
+    """Return `split/label` for each class that has images, but none in one of the published splits."""
+    splits, labels = sorted({*index["split"]} - {""}), sorted({*index["label"]})
+    return [key for split in splits for label in labels if (key := f"{split}/{label}") not in class_counts(index)]
 
 
 def check_expected(index: pd.DataFrame, counts: Mapping[str, int], fingerprint: str, name: str) -> None:

@@ -11,8 +11,9 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block, read_params
 from brain_tumor.datasets.masks import TakesMasks, add_masks
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.skipped import SkippedFiles
 
-KINDS = ("archive", "figshare", "folder", "kaggle", "phantom", "roboflow")
+KINDS = ("archive", "figshare", "folder", "kaggle", "phantom", "roboflow", "voc", "yolo")
 
 
 class ExpectedContent(Block):
@@ -45,7 +46,7 @@ class DatasetInfo(Block):
     generated: bool
 
 
-def load_images(params: Path, name: str, scratch: Path) -> Iterator[RawImage]:
+def load_images(params: Path, name: str, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
     """Yield the images of a data set from its source.
 
     The module of the source is imported here, so that a download depends only on the code of its own source.
@@ -54,6 +55,7 @@ def load_images(params: Path, name: str, scratch: Path) -> Iterator[RawImage]:
         params: path of params.yaml.
         name: name of the data set.
         scratch: folder where downloads are kept for the next run.
+        skipped: files of the source that give no image are added to it while the images are read.
 
     Raises:
         UserError: invalid parameters, or images that cannot be downloaded or read.
@@ -63,5 +65,5 @@ def load_images(params: Path, name: str, scratch: Path) -> Iterator[RawImage]:
         raise UserError(f"{params}: datasets.{name}.source.kind is '{kind}' (valid kinds: {', '.join(KINDS)})")
     module: Any = importlib.import_module(f"brain_tumor.sources.{kind}")
     source = read_params(params, f"datasets.{name}.source", module.Source)
-    images: Iterator[RawImage] = module.images(source, scratch)
+    images: Iterator[RawImage] = module.images(source, scratch, skipped)
     return add_masks(images, source.masks) if isinstance(source, TakesMasks) and source.masks else images

@@ -1,79 +1,215 @@
 """Reading images that a CSV table of the user lists."""
 
+import codecs
+import csv
 import io
-import logging
 import re
+import unicodedata
 from collections.abc import Iterator
-
-import pandas as pd
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.zip_archive import Files
+from brain_tumor.datasets.readers.contrasts import ImageReader
+from brain_tumor.datasets.readers.files import Files, normalize_name
+from brain_tumor.datasets.readers.table_columns import count_known_columns, name_columns
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import parse_boxes
 from brain_tumor.parallel import progress
 
-log = logging.getLogger(__name__)
-REQUIRED_COLUMNS = ("path", "label")
-COLUMNS = (*REQUIRED_COLUMNS, "split", "patient", "plane", "mask", "fold", "box", "site", "age", "sex")
+DELIMITERS = (",", ";", "\t")
 SPLITS = ("", "train", "test")
 AGE = re.compile(r"\d{1,3}(\.\d{1,4})?", re.ASCII)
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_by_table(files: Files, name: str) -> Iterator[RawImage]:
+class Row(NamedTuple):
+    """A row of a table: its line in the file, and its values by column."""
+
+    line: int
+    values: dict[str, str]
+
+
+def read_by_table(files: Files, name: str, skipped: SkippedFiles) -> Iterator[RawImage]:
     """Yield the images that a CSV table lists, in the order of their paths.
 
-    Required columns are `path` (relative to the archive or folder, `/` between folders) and `label`. Optional columns
-    are `split` (train, test or empty), `patient`, `plane`, `mask` (a path), `fold`, `box` (as
-    `brain_tumor.imaging.boxes` parses it), `site`, `age` (in years) and `sex`. Other columns are ignored, which is
-    logged.
+    Required columns are `path` (relative to the archive or folder) and `label`. Optional columns are `split` (train,
+    test or empty), `patient`, `plane`, `mask` (a path), `fold`, `box` (as `brain_tumor.imaging.boxes` parses it),
+    `site`, `age` (in years) and `sex`. Other common names of columns are understood, see
+    `brain_tumor.datasets.readers.table_columns`; a log message names columns that are ignored.
 
     Args:
         files: the archive or folder.
-        name: path of the table in it; CSV with a header, in UTF-8.
+        name: path of the table in it: CSV with a header, in UTF-8 or UTF-16, with commas, semicolons or tabs.
+        skipped: every file that is not yielded as an image is added to it.
 
     Raises:
         UserError: a table that is missing or not CSV, or a row that cannot be used; the message has its line number.
     """
     source = f"{files.path}: {name}"
-    existing = set(files.names())
-    if name not in existing:
+    paths = _Paths(files)
+    table = paths.find(name)
+    if not table:
         raise UserError(f"{source} was not found: the table of images is missing")
-    try:
-        table = pd.read_csv(io.BytesIO(files.read(name)), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:  # pandas' own errors and wrong encodings are ValueErrors
-        raise UserError(f"{source} is not a CSV table in UTF-8 ({error})") from None
-    missing = [column for column in REQUIRED_COLUMNS if column not in table]
-    if missing:
-        raise UserError(f"{source} has no column {', '.join(missing)} (it has {', '.join(table.columns)})")
-    records = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
-    if not records:
+    rows = [_check(row, paths, f"{source}, line {row.line}") for row in parse_table(files.read(table), source)]
+    if not rows:
         raise UserError(f"{source} lists no image")
-    for line, record in enumerate(records, start=2):
-        _validate_record(f"{source}, line {line}", record, existing)
-    ignored = sorted(set(table.columns) - set(COLUMNS))
-    if ignored:
-        log.info("%s: ignored columns: %s", source, ", ".join(ignored))
-    records.sort(key=lambda record: record["path"])
-    for record in progress(records, f"reading {files.path.name}", len(records), "file"):
-        metadata = {key: value for key, value in record.items() if key in COLUMNS and key not in ("path", "mask")}
-        mask = files.read(record["mask"]) if record.get("mask") else None
-        yield RawImage(record["path"], files.read(record["path"]), mask=mask, **metadata)
+    _reject_duplicates(rows, source)
+    reader = ImageReader(files)
+    _skip_others(files, table, rows, skipped, reader)
+    rows.sort(key=lambda row: row.values["path"])
+    found = False
+    for row in progress(rows, f"reading {files.path.name}", len(rows), "file"):
+        metadata = {column: value for column, value in row.values.items() if column not in ("path", "mask")}
+        content, reason = reader.read(row.values["path"])
+        if reason:
+            skipped.add(row.values["path"], reason)
+            continue
+        found = True
+        mask = reader.read(row.values["mask"])[0] if row.values.get("mask") else None
+        yield RawImage(row.values["path"], content, mask=mask, **metadata)
+    if not found:
+        raise UserError(f"{source}: none of the {len(rows)} files that it lists is an image ({reason})")
 
 
-def _validate_record(line: str, record: dict[str, str], existing: set[str]) -> None:
-    """Raise a UserError that starts with `line` if a record cannot be used."""
+def parse_table(content: bytes, source: str) -> Iterator[Row]:
+    """Yield the rows of a CSV table with the meanings of their columns; blank rows are left out.
+
+    Args:
+        content: bytes of the table.
+        source: name of the table in messages.
+
+    Raises:
+        UserError: not a CSV table, or see `name_columns`.
+    """
+    text = _decode(content, source)
+    delimiter = max(DELIMITERS, key=lambda sign: count_known_columns(_first_row(text, sign)))
+    columns: list[str] = []
+    for line, cells in _split(text, delimiter, source):
+        if not columns:
+            columns = name_columns(cells, source)
+        elif len(cells) > len(columns):
+            raise UserError(f"{source}, line {line} has {len(cells)} cells, but the header {len(columns)}")
+        else:
+            cells += [""] * (len(columns) - len(cells))
+            values = {column: cell for column, cell in zip(columns, cells, strict=True) if column}
+            yield Row(line, values | {"label": " ".join(values["label"].split())})
+    if not columns:
+        raise UserError(f"{source} is not a CSV table: it is empty")
+
+
+class _Paths:
+    """The names of the files of a source, found by the paths that a table states."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._names = {normalize_name(name): name for name in files.names()} | {name: name for name in files.names()}
+
+    def find(self, path: str) -> str:
+        """Return the name of a file, '' if there is none.
+
+        Backslashes may separate folders, and an absolute path may lead into the folder of the source.
+        """
+        posix = path.replace("\\", "/")
+        root = f"{self._files.path.resolve().as_posix()}/"
+        candidates = (path, normalize_name(posix), normalize_name(PurePosixPath(posix).as_posix()))
+        inside = normalize_name(posix.removeprefix(root)) if posix.startswith(root) else ""
+        return next((self._names[name] for name in (*candidates, inside) if name in self._names), "")
+
+    def describe_missing(self, path: str) -> str:
+        """Return why there is no file with this path, and what may be meant."""
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
+            return f"is absolute: write paths relative to {self._files.path}"
+        if reason := self._files.left_out().get(path):
+            return f"cannot be used: {reason}"
+        similar = (name for name in self._names.values() if name.casefold().endswith(path.casefold().split("/")[-1]))
+        nearest = min(similar, key=lambda name: (name.casefold() != path.casefold(), len(name)), default="")
+        advice = f" (did you mean '{nearest}'?)" if nearest else ""
+        return f"does not exist{advice} {self._files.hint}".rstrip()
+
+
+def _check(row: Row, paths: _Paths, line: str) -> Row:
+    """Return a row with the names of its files; raises a UserError that starts with `line` if it cannot be used."""
+    values = dict(row.values)
     for column in ("path", "mask"):
-        value = record.get(column, "")
-        if value not in existing and (value or column == "path"):
-            raise UserError(f"{line}: {column} '{value}' does not exist")
-    if not record["label"]:
+        value = values.get(column, "")
+        if not value and column == "path":
+            raise UserError(f"{line}: the path is empty")
+        if value:
+            values[column] = paths.find(value)
+            if not values[column]:
+                raise UserError(f"{line}: {column} '{value}' {paths.describe_missing(value)}")
+    if not values["label"]:
         raise UserError(f"{line}: the label is empty")
     try:
-        parse_boxes(record.get("box", ""))
+        parse_boxes(values.get("box", ""))
     except ValueError as error:
         raise UserError(f"{line}: {error}") from None
-    if record.get("age") and not AGE.fullmatch(record["age"]):
-        raise UserError(f"{line}: age '{record['age']}' is not a number of years")
-    if record.get("split", "") not in SPLITS:
-        raise UserError(f"{line}: split '{record['split']}' is neither train nor test nor empty")
+    if values.get("age") and not AGE.fullmatch(values["age"]):
+        raise UserError(f"{line}: age '{values['age']}' is not a number of years")
+    if values.get("split", "") not in SPLITS:
+        raise UserError(f"{line}: split '{values['split']}' is neither train nor test nor empty")
+    return Row(row.line, values)
+
+
+def _reject_duplicates(rows: list[Row], source: str) -> None:
+    """Raise a UserError for a file that is listed twice."""
+    lines: dict[str, int] = {}
+    for row in rows:
+        first = lines.setdefault(row.values["path"], row.line)
+        if first != row.line:
+            raise UserError(f"{source}, lines {first} and {row.line} both list '{row.values['path']}': remove one")
+
+
+def _skip_others(files: Files, table: str, rows: list[Row], skipped: SkippedFiles, reader: ImageReader) -> None:
+    """Add to `skipped` every file that the table does not list as an image, with the reason."""
+    for name, reason in files.left_out().items():
+        skipped.add(name, reason)
+    images = {row.values["path"] for row in rows}
+    masks = {row.values.get("mask", "") for row in rows}
+    for name in set(files.names()) - images:
+        if name == table:
+            skipped.add(name, "the table of images")
+        elif name in masks:
+            skipped.add(name, "a mask of images of this data set")
+        else:
+            skipped.add(name, reader.describe_header(name) or f"not listed in {table}")
+
+
+def _decode(content: bytes, source: str) -> str:
+    """Return the text of a table; UTF-16 needs the mark that programs write at its beginning."""
+    encoding = "utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{source} is not a CSV table in UTF-8 or UTF-16 ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from None
+
+
+def _first_row(text: str, delimiter: str) -> list[str]:
+    """Return the header as far as it can be read with a delimiter."""
+    try:
+        return next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)), [])
+    except csv.Error:
+        return []
+
+
+def _split(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line and the cells of each row; blank rows are left out.
+
+    Cells are normalized (NFC) and have no blanks around them; empty ones at the end of the row are cut off.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for row in reader:
+            cells = [unicodedata.normalize("NFC", cell).strip() for cell in row]
+            while cells and not cells[-1]:
+                cells.pop()
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{source} is not a CSV table: line {line}: {error}") from None

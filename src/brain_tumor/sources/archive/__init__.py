@@ -1,4 +1,4 @@
-"""A zip archive of the user, searched for by its file name in the folders of DATA_ARCHIVES."""
+"""A zip or tar archive of the user, searched for by its file name in the folders of DATA_ARCHIVES."""
 
 import logging
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Literal
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.volumes import expand_medical_formats
-from brain_tumor.datasets.readers.zip_archive import ZipFiles
+from brain_tumor.datasets.readers.open_archive import open_archive
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.datasets.user_files import UserFiles
 from brain_tumor.local_files import find_local_file
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Source(UserFiles):
-    """`datasets.<name>.source` for a zip archive.
+    """`datasets.<name>.source` for an archive: zip, tar, tar.gz or tar.bz2.
 
     Attributes:
         file: file name of the archive.
@@ -26,8 +26,10 @@ class Source(UserFiles):
     file: str
 
 
-def images(source: Source, scratch: Path) -> Iterator[RawImage]:
-    """Yield the images of the archive; `scratch` is not used.
+def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
+    """Yield the images of the archive; a compressed tar archive needs space for its content in `scratch`.
+
+    Members that give no image are added to `skipped`.
 
     Raises:
         UserError: the archive was not found, is unsafe or corrupted, or contains no usable images.
@@ -39,5 +41,5 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
             "as in DATA_ARCHIVES=/folder/of/archives dvc repro"
         )
     log.info("reading %s from DATA_ARCHIVES", path)
-    with ZipFiles(path) as files:
-        yield from expand_medical_formats(source.read(files), source.volumes)
+    with open_archive(path, scratch) as files:
+        yield from source.read(files, skipped)

@@ -15,6 +15,7 @@ from brain_tumor.core.params import Block
 from brain_tumor.core.types import Floats, Gray
 from brain_tumor.datasets.http import ExpectedFile, HttpStatusError, download, get_json, service_url
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import bounding_box, format_boxes
 from brain_tumor.imaging.encode import encode_image, encode_mask
 from brain_tumor.local_files import find_local_file
@@ -58,12 +59,12 @@ class Source(Block):
         return files
 
 
-def images(source: Source, scratch: Path) -> Iterator[RawImage]:
+def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
     """Yield the slices by ascending number, each with its label, patient, fold, mask and box.
 
     Files are read from the folders of DATA_ARCHIVES; missing ones are downloaded from figshare (or from the URL in the
     environment variable FIGSHARE_API_URL) and kept in `scratch` for the next run.
-    Only one image is in memory at a time.
+    Only one image is in memory at a time. Members of the archives that are no slices are added to `skipped`.
 
     Raises:
         UserError: a file that cannot be downloaded, or that does not have the expected content.
@@ -72,7 +73,7 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
     (cvind,) = _select_mat(source.files)
     folds = read_folds(paths[cvind])
     with ExitStack() as stack:
-        members = open_archives([path for name, path in paths.items() if name != cvind], stack)
+        members = open_archives([path for name, path in paths.items() if name != cvind], stack, skipped)
         if sorted(members) != list(range(1, len(folds) + 1)):
             raise UserError(
                 f"{paths[cvind]} has folds for {len(folds)} slices, so the archives must contain 1.mat to "

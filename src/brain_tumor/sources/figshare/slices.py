@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.types import Masks
 from brain_tumor.datasets.readers.zip_archive import ZipFiles
+from brain_tumor.datasets.skipped import SkippedFiles
 
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 NUM_FOLDS = 5
@@ -60,8 +61,10 @@ class Member(NamedTuple):
             raise UserError(f"{self} cannot be used ({error}): {REDOWNLOAD_HINT}") from None
 
 
-def open_archives(paths: Sequence[Path], stack: ExitStack) -> dict[int, Member]:
+def open_archives(paths: Sequence[Path], stack: ExitStack, skipped: SkippedFiles) -> dict[int, Member]:
     """Return the members `<number>.mat` of all archives by number; the archives are closed with `stack`.
+
+    All other members are added to `skipped`.
 
     Raises:
         UserError: not a zip archive, an unsafe member, or a number that occurs twice.
@@ -69,11 +72,15 @@ def open_archives(paths: Sequence[Path], stack: ExitStack) -> dict[int, Member]:
     members: dict[int, Member] = {}
     for path in paths:
         archive = stack.enter_context(ZipFiles(path, MAX_MAT_BYTES))
+        for name, reason in archive.left_out().items():
+            skipped.add(f"{path.name}/{name}", reason)
         for member in (Member(archive, name) for name in archive.names()):
             if match := SLICE_NAME.fullmatch(member.name):
                 first = members.setdefault(int(match[1]), member)
                 if first is not member:
                     raise UserError(f"{member} occurs twice, the first time as {first}: {REDOWNLOAD_HINT}")
+            else:
+                skipped.add(f"{path.name}/{member.name}", "not named as a slice (<number>.mat)")
     return members
 
 

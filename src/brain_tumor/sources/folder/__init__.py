@@ -11,7 +11,7 @@ from typing import Literal
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.folder import FolderFiles
-from brain_tumor.datasets.readers.volumes import expand_medical_formats
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.datasets.user_files import UserFiles
 from brain_tumor.local_files import find_local_file
 
@@ -29,17 +29,20 @@ class Source(UserFiles):
     path: str
 
 
-def images(source: Source, scratch: Path) -> Iterator[RawImage]:
-    """Yield the images of the folder; `scratch` is not used.
+def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
+    """Yield the images of the folder; `scratch` is not used. Files that give no image are added to `skipped`.
 
     Raises:
         UserError: the folder was not found, or it contains no usable images.
     """
     path = Path(source.path) if Path(source.path).is_dir() else find_local_file(source.path)
-    if path is None or not path.is_dir():
+    file = path if path is not None else Path(source.path)
+    if file.exists() and not file.is_dir():
+        raise UserError(f"{file} is a file, not a folder: set `kind: archive` and `file` if it is a zip or tar archive")
+    if path is None:
         raise UserError(
             f"the folder {source.path} was not found: put it into the repository, or into another folder that is "
             "named in the environment, as in DATA_ARCHIVES=/folder/of/folders dvc repro"
         )
     log.info("reading the folder %s", path)
-    yield from expand_medical_formats(source.read(FolderFiles(path)), source.volumes)
+    yield from source.read(FolderFiles(path), skipped)

@@ -7,7 +7,9 @@ from typing import Literal
 
 from brain_tumor.datasets.masks import TakesMasks
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.zip_archive import Layout, read_images
+from brain_tumor.datasets.readers.layout import Layout, read_images
+from brain_tumor.datasets.readers.volumes import Volumes, expand_medical_formats
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.local_files import find_local_file
 from brain_tumor.sources.kaggle.client import fetch
 
@@ -21,16 +23,20 @@ class Source(TakesMasks):
         handle: `owner/slug`.
         version: number of the version, from 1.
         layout: which files of the archive are images.
+        volumes: which slices of volumes become images.
     """
 
     kind: Literal["kaggle"]
     handle: str
     version: int
     layout: Layout
+    volumes: Volumes = Volumes()
 
 
-def images(source: Source, scratch: Path) -> Iterator[RawImage]:
+def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
     """Yield the data set's images; a download is kept in `scratch` for the next run.
+
+    Members of the archive that give no image are added to `skipped`.
 
     Raises:
         UserError: an archive that cannot be downloaded, is unsafe or corrupted, or contains no usable images.
@@ -41,4 +47,4 @@ def images(source: Source, scratch: Path) -> Iterator[RawImage]:
     else:
         log.info("downloading %s, version %d, from Kaggle", source.handle, source.version)
         path = fetch(source.handle, source.version, scratch)
-    return read_images(path, source.layout)
+    return expand_medical_formats(read_images(path, source.layout, skipped), source.volumes, skipped)

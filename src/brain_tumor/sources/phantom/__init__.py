@@ -11,6 +11,7 @@ from pydantic import Field
 
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.encode import encode_image
 from brain_tumor.sources.phantom.generator import generate
 
@@ -30,8 +31,8 @@ class Source(Block):
     seed: int
 
 
-def images(source: Source, scratch: Path) -> Iterator[RawImage]:
-    """Yield the generated images with their masks; `scratch` is not used."""
+def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
+    """Yield the generated images with their masks; `scratch` and `skipped` are not used."""
     for item in generate(source.patients, source.slices, source.seed):
         # The class is not part of the path, so that it cannot be learned from file names.
         path = f"{item.patient}_{item.index}.png"

@@ -1,0 +1,42 @@
+"""Opening an archive of the user, whatever its format; what cannot be read is an error that says what it is."""
+
+import zipfile
+from pathlib import Path
+
+from brain_tumor.core.errors import UserError
+from brain_tumor.datasets.readers.tar_archive import TarFiles, is_tar
+from brain_tumor.datasets.readers.zip_archive import ZIP_MAGIC, ZipFiles
+from brain_tumor.imaging.formats import HEAD_BYTES, identify
+
+ADVICE = "copy it again, or pack the files again"
+REPACK = "unpack it, and pack the files as .zip or .tar.gz or set `kind: folder` for them"
+IMAGE = "set `kind: folder` and `path` for the folder that contains it"
+OTHER = "save the archive itself under this name"
+
+
+def open_archive(path: Path, scratch: Path) -> ZipFiles | TarFiles:
+    """Open a zip archive, or a tar archive, compressed with gzip, bzip2 or not at all; the content decides.
+
+    Args:
+        path: path of the archive.
+        scratch: folder for temporary files.
+
+    Raises:
+        UserError: a folder, another format, or an archive that is damaged, encrypted or unsafe.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not an archive: set `kind: folder` and `path` for it")
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if head.startswith(ZIP_MAGIC):
+        return ZipFiles(path, advice=ADVICE)
+    if is_tar(head):
+        return TarFiles(path, scratch, ADVICE)
+    if zipfile.is_zipfile(path):  # one that begins with something else, such as a program that unpacks it
+        return ZipFiles(path, advice=ADVICE)
+    kind, reason = identify(head, "")
+    advice = IMAGE if kind else REPACK if "archive" in reason or "data" in reason else OTHER
+    raise UserError(f"{path} is {reason or 'an image'}, not a zip or tar archive: {advice}")
