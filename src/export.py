@@ -6,33 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_json
 from brain_tumor.core.params import read_params
 from brain_tumor.export import onnx_export, out_of_distribution
 from brain_tumor.export.onnx_model import OnnxModel
-from brain_tumor.export.quality_check import compare_exported, predict_exported
-from brain_tumor.metrics.bootstrap import BootstrapParams
+from brain_tumor.export.quality_check import ExportParams, compare_exported, predict_exported
 from brain_tumor.models.classifier import load_model
 from brain_tumor.models.predict import predict_probabilities
 from brain_tumor.models.samples import read_split
 
 log = logging.getLogger(__name__)
 FILES = {"float32": "model.onnx", "int8": "model-int8.onnx"}
-
-
-class ExportParams(BootstrapParams):
-    """`recipes.<name>.export`.
-
-    Attributes:
-        num_calibration_images: number of training images that set the ranges of int8, sampled with `seed`.
-        rounds: bootstrap rounds for the interval of the change of macro F1.
-        seed: seed of the bootstrap and of the sampling.
-    """
-
-    num_calibration_images: int = Field(128, ge=1)
 
 
 def main(name: str) -> None:

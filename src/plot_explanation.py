@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain_tumor.core.cli import run_stage
+from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs
+from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import read_table
 from brain_tumor.core.types import Gray, Maps
 from brain_tumor.plotting.attribution import (
@@ -22,6 +23,7 @@ from brain_tumor.plotting.attribution import (
 
 def main(name: str) -> None:
     """Write contact sheets of the cases under their heat maps, and charts of the measurements."""
+    read_params(PARAMS, f"recipes.{name}", dict[str, Any])  # an unknown name is an error that lists the others
     folder = Path(f"data/explanations/{name}")
     data = json.loads((folder / "charts.json").read_text(encoding="utf-8"))
     title = f"{name}{' (generated images)' if data['generated_images'] else ''}"

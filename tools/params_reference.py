@@ -5,6 +5,7 @@ import importlib
 from brain_tumor.attribution.cases import ExplainParams
 from brain_tumor.datasets.registry import KINDS, DatasetInfo, ExpectedContent
 from brain_tumor.evaluation.evaluate import EvaluateParams
+from brain_tumor.export.quality_check import ExportParams
 from brain_tumor.preprocessing.operations import PreprocessParams
 from brain_tumor.pretrained.weights import BackboneParams
 from brain_tumor.splits.split import SplitParams
@@ -12,7 +13,6 @@ from brain_tumor.studies.label_mapping import ExternalParams
 from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams
 from brain_tumor.studies.tumor_masks import LocalizationParams
 from brain_tumor.training.recipe import TrainParams
-from export import ExportParams
 from model_docs import Model, Page, Row, Section, find_variant
 
 INTRODUCTION = """\

@@ -3,18 +3,30 @@
 usage: python tools/reproduce.py [TARGET ...]
 """
 
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import compare_with_commit
+from brain_tumor.core.cli import PARAMS
+from brain_tumor.core.errors import UserError
+from brain_tumor.core.params import read_params
+from brain_tumor.recipes.names import describe_unknown
 
 # DVC ends with advice to add the changed files to Git, which is right only where the results were meant to change.
 ADVICE_BEGIN, ADVICE_END = "To track the changes with git, run:", "dvc config core.autostage true"
+REPORT = re.compile(r"stages/dvc\.yaml:report@(?P<recipe>.*)")  # the target of `make repro RECIPE=…`
 
 
 def main() -> None:
     """Run all stages; exit with DVC's exit code if one fails."""
+    try:
+        require_recipes(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
     with subprocess.Popen(["dvc", "repro", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdout is not None
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -30,6 +42,14 @@ def main() -> None:
     if process.returncode:
         sys.exit(process.returncode)
     compare_with_commit.main()
+
+
+def require_recipes(targets: Sequence[str]) -> None:
+    """Raise a UserError if a target is the report of a recipe that does not exist; DVC would list no recipes."""
+    for recipe in (match["recipe"] for target in targets if (match := REPORT.fullmatch(target))):
+        recipes = read_params(PARAMS, "recipes", dict[str, Any])
+        if recipe not in recipes:
+            raise UserError(f"{PARAMS}: {describe_unknown('recipe', recipe, recipes)}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block, read_params
 from brain_tumor.datasets.registry import DatasetInfo, ExpectedContent
 from brain_tumor.evaluation.evaluate import EvaluateParams
+from brain_tumor.export.quality_check import ExportParams
 from brain_tumor.preprocessing.operations import PreprocessParams
 from brain_tumor.pretrained.weights import BackboneParams
 from brain_tumor.reporting.html_report import PRIMARY_FIGURES
@@ -23,7 +24,6 @@ from brain_tumor.studies.label_mapping import ExternalParams
 from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams
 from brain_tumor.studies.tumor_masks import LocalizationParams
 from brain_tumor.training.recipe import TrainParams
-from export import ExportParams
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 STUDIES: dict[str, Any] = {

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from brain_tumor.core.tables import class_indices
 from brain_tumor.core.types import Floats, Gray
@@ -12,6 +13,18 @@ from brain_tumor.export.onnx_model import OnnxModel
 from brain_tumor.metrics.bootstrap import BootstrapParams, PredictionSet, ResamplingUnits, bootstrap_metrics
 
 MAX_F1_DROP = 0.005  # of macro F1, up to which a file passes
+
+
+class ExportParams(BootstrapParams):
+    """`recipes.<name>.export`.
+
+    Attributes:
+        num_calibration_images: number of training images that set the ranges of int8, sampled with `seed`.
+        rounds: bootstrap rounds for the interval of the change of macro F1.
+        seed: seed of the bootstrap and of the sampling.
+    """
+
+    num_calibration_images: int = Field(128, ge=1)
 
 
 def predict_exported(model: OnnxModel, images: Gray) -> Floats:

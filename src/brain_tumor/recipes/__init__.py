@@ -1,0 +1,1 @@
+"""Checks of the whole params.yaml before anything runs."""
