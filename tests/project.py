@@ -151,7 +151,8 @@ def one_recipe(root: Path, files: dict[str, bytes]) -> Project:
     params["recipes"] = {"one": recipe}
     project.edit(params)
     for study in project.root.glob("stages/*/"):
-        shutil.rmtree(study)
+        if study.name != "sources":  # no study: data sets need it
+            shutil.rmtree(study)
     top = yaml.load(project.root / "dvc.yaml")
     deps = top["stages"]["deliver"]["deps"]
     deps[deps.index("reports/quickstart")] = "reports/one"

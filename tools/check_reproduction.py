@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import compare_with_commit
+from dvc_output import stages_run
 
 
 def main() -> None:
     """Exit with a message if a check fails."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     second_run = run("dvc", "repro", PATH=path)
-    if "Running stage" in second_run:
+    if stages_run(second_run):
         sys.exit(f"A second `dvc repro` ran stages:\n{second_run}")
     # Git tracks metrics, tables of curves, and the lock files, which have the hashes of everything else.
     if changed := run("git", "status", "--porcelain", "--untracked-files=no"):

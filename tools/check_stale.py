@@ -1,6 +1,7 @@
 """Check that code, parameters and lock files agree. Needs no data.
 
-Stages with a lock entry must be up to date. Stages without one (recipes that were never run) are not checked.
+Stages with a lock entry must be up to date. Stages without one (recipes that were never run) are not checked, nor are
+those that run each time.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dvc_lock import parse_lock
+from dvc_output import ALWAYS_RUN, stages_run
 
 
 def main() -> None:
@@ -17,7 +19,8 @@ def main() -> None:
     targets, orphans = lock_entries()
     targets = ["dvc.yaml", *targets]  # always checked: what plain `dvc repro` builds
     status, output = dvc("repro", "--dry", "--allow-missing", *targets)
-    stale = [line for line in output.splitlines() if line.startswith(("Running stage", "ERROR"))]
+    stale = [f"Running stage '{name}'" for name in stages_run(output)]
+    stale += [line for line in output.splitlines() if line.startswith("ERROR")]
     if status or stale:
         advice = "Run `dvc repro` and commit the lock files (or `dvc checkout`, if results of another commit are here)."
         sys.exit("\n".join(["Stale:", *(stale or [output]), *changed_files(targets), *orphans, advice]))
@@ -32,8 +35,9 @@ def lock_entries() -> tuple[list[str], list[str]]:
     targets, orphans = [], []
     for lock in sorted(Path("stages").rglob("dvc.lock")):
         for name in parse_lock(lock.read_text(encoding="utf-8"))["stages"]:
-            if (target := f"{lock.with_name('dvc.yaml')}:{name}") in stages:
-                targets.append(target)
+            target = f"{lock.with_name('dvc.yaml')}:{name}"
+            if target in stages:
+                targets += [] if target.startswith(ALWAYS_RUN) else [target]
             else:
                 orphans.append(f"{lock}: {name} is not a stage any more. Delete its entry.")
     return targets, orphans

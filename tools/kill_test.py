@@ -6,6 +6,7 @@ group. Before each run, `repair_dvc_state.py` repairs DVC's own files, as `make 
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -92,10 +93,11 @@ class Clone:
 
     def check(self) -> None:
         """Exit if an output does not match its lock file, or if temporary files are left."""
-        command = [*DVC, "status", "--with-deps", *(self.targets or ["dvc.yaml"])]
+        command = [*DVC, "status", "--json", "--with-deps", *(self.targets or ["dvc.yaml"])]
         status = subprocess.run(command, cwd=self.folder, env=ENVIRON, capture_output=True, text=True, check=True)
-        if "up to date" not in status.stdout:
-            sys.exit(f"Stale after the end of the run:\n{status.stdout}")
+        stale = {name: reasons for name, reasons in json.loads(status.stdout).items() if reasons != ["always changed"]}
+        if stale:
+            sys.exit(f"Stale after the end of the run:\n{json.dumps(stale, indent=2)}")
         if left := sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*.partial")):
             sys.exit(f"Temporary files left after the end of the run: {', '.join(left)}")
 

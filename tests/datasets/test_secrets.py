@@ -73,7 +73,7 @@ def test_downloads_successful_run_leaks_no_credential(project: Project, services
     targets = [f"stages/dvc.yaml:{name}" for name in DOWNLOADS]
     output = project.run("dvc", "repro", "--verbose", *targets, **environment)
     assert all(any(request.authorization for request in server.requests) for server in services.values())
-    assert sorted(project.lock()) == sorted(DOWNLOADS)
+    assert sorted(project.lock()) == sorted(["check_params", *DOWNLOADS])
     assert_clean(project, output)
 
 

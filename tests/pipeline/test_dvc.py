@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+import check_params
 from brain_tumor.datasets.registry import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def load(path: str) -> Any:
         return yaml.load(file, Loader=yaml.CSafeLoader)
 
 
-STAGES = {name: stage["do"] for name, stage in load("stages/dvc.yaml")["stages"].items()}
+STAGES = {name: stage.get("do", stage) for name, stage in load("stages/dvc.yaml")["stages"].items()}
 STAGES["deliver"] = load("dvc.yaml")["stages"]["deliver"]
 for study in sorted((ROOT / "stages").glob("*/dvc.yaml")):
     for stage_name, stage in load(str(study.relative_to(ROOT)))["stages"].items():
@@ -83,7 +84,24 @@ def imported_by_stage(name: str) -> set[str]:
         for kind in KINDS:
             package = f"src/brain_tumor/sources/{kind}/"
             files |= {file for file in imported(ROOT / package / "__init__.py") if not file.startswith(package)}
+    if name == "check_params":
+        # Schemas are imported by name. `deps` have the files that hold them, not what these import in turn.
+        names = [
+            check_params.KINDS,
+            *check_params.DATASET.values(),
+            check_params.BACKBONE,
+            *check_params.RECIPE.values(),
+        ]
+        names += [check_params.SOURCE.format(kind=kind) for kind in KINDS]
+        files |= {file_of(name.partition(":")[0]) for name in names}
     return files
+
+
+def file_of(module: str) -> str:
+    """The file of a module, relative to the root."""
+    base = SRC.joinpath(*module.split("."))
+    file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    return file.relative_to(ROOT).as_posix()
 
 
 def lies_under(file: str, dep: str) -> bool:
@@ -132,8 +150,8 @@ def outs_of(stage: Any) -> list[str]:
 
 
 def test_dynamic_imports_are_listed() -> None:
-    """`deps` cannot follow such an import: a source by its kind, a package of pretrained weights."""
-    known = {"brain_tumor/datasets/registry.py", "brain_tumor/pretrained/weights.py"}
+    """`deps` cannot follow such an import: a source by its kind, a package of pretrained weights, a schema."""
+    known = {"brain_tumor/datasets/registry.py", "brain_tumor/pretrained/weights.py", "check_params.py"}
     files = {
         path.relative_to(SRC).as_posix()
         for path in SRC.rglob("*.py")
@@ -147,6 +165,15 @@ def test_source_kinds_equal_packages() -> None:
     assert sorted(KINDS) == packages
 
 
+def test_check_params_runs_before_all_stages_that_have_no_other_stage_before_them() -> None:
+    """Every other stage reads what one of these writes."""
+    checked = set(outs_of(STAGES["check_params"]))
+    first = {name for name, stage in STAGES.items() if checked & set(stage["deps"])}
+    assert first == {"download", "weights", "preprocess"}
+    for name in first:
+        assert STAGES[name]["deps"][0] in checked, "DVC visits deps in this order: nothing else may run before"
+
+
 def test_commands_and_parameters_do_not_mention_hardware() -> None:
     # Comments may say that hardware is set by the environment.
     lines = [*(ROOT / "params.yaml").read_text().splitlines(), *(ROOT / "stages/dvc.yaml").read_text().splitlines()]
@@ -156,9 +183,16 @@ def test_commands_and_parameters_do_not_mention_hardware() -> None:
 
 
 def test_metrics_are_in_git_and_outs_are_in_the_cache() -> None:
-    for stage in STAGES.values():
+    for name, stage in STAGES.items():
         assert all(entry == {path: {"cache": False}} for entry in stage.get("metrics", []) for path in entry)
-        assert all(isinstance(out, str) for out in stage.get("outs", []))
+        assert name == "locate" or all(isinstance(out, str) for out in stage.get("outs", []))
+
+
+def test_records_of_local_files_are_in_git_and_stay_where_nothing_is_found() -> None:
+    always = {name: stage["outs"] for name, stage in STAGES.items() if stage.get("always_changed")}
+    assert always == {"locate": [{"data/sources/${key}.json": {"cache": False, "persist": True}}]}
+    assert "data/sources/${key}.json" in STAGES["download"]["deps"]
+    assert "!/data/sources/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_train_has_no_dependency_that_measures_test_rows() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from documentation import read_commands
+from dvc_output import stages_run
 from project import AUTHOR, Project
 
 STAGE = "stages/dvc.yaml:train@one"
@@ -55,10 +56,11 @@ def test_queue_two_workers_run_four_experiments(project: Project) -> None:
 def test_experiment_changed_parameter_runs_stale_stages(project: Project) -> None:
     before = project.lock()["train@one"]["outs"]
     output = dvc(project, "exp", "run", "-P", "--name", "faster", "-S", f"{RATE}=0.05")
-    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    ran = stages_run(output)
     # -P runs all pipelines; stages before training are up to date.
     stages = ("train", "evaluate", "plot_evaluation", "explain", "plot_explanation", "export", "report")
-    assert {name.removeprefix("stages/dvc.yaml:") for name in ran} == {*(f"{name}@one" for name in stages), "deliver"}
+    expected = {"check_params", *(f"{name}@one" for name in stages), "deliver"}
+    assert {name.removeprefix("stages/dvc.yaml:") for name in ran} == expected
     assert project.lock()["train@one"]["outs"] != before
     (command,) = [command for command in read_commands() if command.startswith("dvc exp show --only-changed")]
     table = project.run("bash", "-c", f"{command} --no-pager", COLUMNS="120")

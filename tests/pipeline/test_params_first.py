@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dvc_output import stages_run
 from project import Project
 
 REPORT = "stages/dvc.yaml:report@quickstart"
@@ -24,7 +25,6 @@ def test_repro_invalid_recipe_runs_no_other_stage(tmp_path: Path, recipe: dict[s
     project.edit(params)
     output = project.run("dvc", "repro", REPORT, code=255)
     assert message in output
-    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert ran == ["stages/dvc.yaml:check_params"]
+    assert stages_run(output) == ["stages/dvc.yaml:check_params"]
     assert "Traceback" not in output
     assert not (project.root / "data/raw").exists()

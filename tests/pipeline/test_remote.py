@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from dvc_output import stages_run
 from project import ROOT, Project
 
 SECRET = "secret-of-the-team"
@@ -49,7 +50,7 @@ def list_cache(project: Project) -> set[str]:
 
 
 def list_stages_run(output: str) -> list[str]:
-    return [line.split("'")[1].partition(":")[2] for line in output.splitlines() if line.startswith("Running stage")]
+    return [name.partition(":")[2] for name in stages_run(output)]
 
 
 def test_clone_after_pull_has_nothing_to_run(first: Project, server: str, tmp_path: Path) -> None:

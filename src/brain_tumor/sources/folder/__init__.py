@@ -1,7 +1,4 @@
-"""A folder of the user, in the repository or in a folder of DATA_ARCHIVES.
-
-DVC does not track this folder: after a change in it, run the download again with `dvc repro -f -s`.
-"""
+"""A folder of the user, in the repository or in a folder of DATA_ARCHIVES."""
 
 import logging
 from collections.abc import Iterator
