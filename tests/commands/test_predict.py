@@ -143,6 +143,19 @@ def test_predict_bad_paths_are_reported_and_the_others_predicted(folders: tuple[
     assert "\x1b" not in run(folders[1], tmp_path).stdout
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_predict_files_that_are_not_images_are_named(
+    count: int, folders: tuple[Path, Path], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, count):  # one is there already
+        (files / f"{number}.txt").write_text("text")
+    assert command.main([str(folders[1]), str(files)]) == 0
+    out, err = capsys.readouterr()
+    assert len([line for line in out.splitlines() if not line.startswith(" ")]) == 4
+    assert err.count(": a text file") == count
+    assert ("files are not images" in err, "1 file is not an image" in err) == (count == 2, count == 1)
+
+
 def test_predict_onnx_runtime_has_no_telemetry_and_leaves_no_files(folders: tuple[Path, Path], tmp_path: Path) -> None:
     paths = {name: tmp_path / name for name in ("home", "temporary")}
     for path in paths.values():
