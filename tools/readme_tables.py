@@ -9,6 +9,8 @@ from brain_tumor.metrics.bootstrap import Estimate
 from brain_tumor.reporting.html_report import PROTOCOLS, best_baseline
 from brain_tumor.reporting.results import Results
 
+CLAIM_DIGITS = 4  # of accuracies that are compared with published ones, which are close to 1
+
 
 class RecipeResults(NamedTuple):
     """A recipe and its results.
@@ -158,10 +160,13 @@ def format_claims_table(recipes: Sequence[RecipeResults]) -> str:
             continue
         published = [f"{recipe.published['accuracy']:.4g}", str(recipe.published["measured_on"])]
         same = recipe.same_protocol
-        cells = [_with_n(same) if same else PROTOCOLS[recipe.published["protocol"]]]
-        cells.append(
-            _with_n(_get(recipe.by_patient, "all") or recipe.crossval or recipe.results.get("accuracy", CLEAN))
-        )
+        cells = [_with_n(same, digits=CLAIM_DIGITS) if same else PROTOCOLS[recipe.published["protocol"]]]
+        by_patient = _get(recipe.by_patient, "all") or recipe.crossval or recipe.results.get("accuracy", CLEAN)
+        cells.append(_with_n(by_patient))
+        if by_patient is None and recipe.external:
+            cells[-1] += (
+                f": all test images are of known patients; other data sets: {_format_external(recipe.external)}"
+            )
         system = str(recipe.published["title"])
         system = f"[{system}]({recipe.published['url']})" if recipe.published["url"] else system
         name = f"{format_name(recipe.name, recipe.generated)}: {system}, {recipe.published['author']}"
@@ -259,12 +264,15 @@ def _count_duplicates(results: Results) -> str:
     return f"{total:,} ({transformed:,} only mirrored or rotated)" if total else "0"
 
 
-def _with_n(estimate: Estimate | None, counts: Sequence[int] = ()) -> str:
-    """Format an estimate with n, and with the number of images of each class if given."""
+def _with_n(estimate: Estimate | None, counts: Sequence[int] = (), digits: int | None = None) -> str:
+    """Format an estimate with n, with the number of images of each class if given, and with `digits` decimals."""
     if not estimate:
         return "none"
     classes = f" ({' + '.join(f'{count:,}' for count in counts)})" if counts else ""
-    return f"{estimate}, n = {estimate.n:,}{classes}"
+    text = str(estimate)
+    if digits is not None:
+        text = f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f}–{estimate.high:.{digits}f})"
+    return f"{text}, n = {estimate.n:,}{classes}"
 
 
 def _get(results: Results | None, subset: str) -> Estimate | None:
