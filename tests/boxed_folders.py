@@ -1,7 +1,7 @@
 """Small data sets with boxes in annotation files, as folders and as archives."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,27 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> Path:
 def reasons_of(skipped: SkippedFiles) -> dict[str, str]:
     """Return the reason of each skipped file."""
     return dict(skipped.table().itertuples(index=False))
+
+
+def read_folder(
+    root: Path, files: Mapping[str, bytes | str], read: Callable[[str, SkippedFiles], Iterable[RawImage]]
+) -> tuple[list[RawImage], dict[str, str]]:
+    """Read files as a folder; every file must become an image or have a reason.
+
+    Args:
+        root: where the folder is written.
+        files: contents by name.
+        read: yields the images of the folder at a path.
+
+    Returns:
+        The images, and the reasons for all other files.
+    """
+    folder, skipped = write_folder(root / "data", files), SkippedFiles()
+    images = list(read(str(folder), skipped))
+    reasons = reasons_of(skipped)
+    assert {image.path for image in images} | reasons.keys() == files.keys()
+    assert len(images) + len(reasons) == len(files)
+    return images, reasons
 
 
 def summarize(images: list[RawImage]) -> list[tuple[str, str, str, str]]:

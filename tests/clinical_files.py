@@ -13,7 +13,7 @@ import pydicom
 import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 RAMP = np.arange(1200, dtype=np.int16).reshape(30, 40)
 
@@ -34,6 +34,17 @@ def make_dicom(pixels: NDArray[Any], **tags: Any) -> bytes:
         setattr(data, name, value)
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, data)
+    return buffer.getvalue()
+
+
+def make_report() -> bytes:
+    """Make a DICOM file without pixels: a structured report."""
+    data = pydicom.dcmread(io.BytesIO(make_dicom(RAMP)))
+    data.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    for name in ("PixelData", "Rows", "Columns"):
+        delattr(data, name)
+    buffer = io.BytesIO()
+    data.save_as(buffer)
     return buffer.getvalue()
 
 

@@ -28,6 +28,11 @@ def find_local_file(name: str) -> Path | None:
     return None
 
 
+def find_local_folder(name: str) -> Path | None:
+    """Search for a folder in the repository, or like `find_local_file`, which also finds files."""
+    return Path(name) if Path(name).is_dir() else find_local_file(name)
+
+
 def walk_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """Yield all files below a folder, including those of linked folders; folders come in the order of their names.
 

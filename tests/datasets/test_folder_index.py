@@ -19,7 +19,8 @@ from PIL import Image
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import COLUMNS
-from brain_tumor.datasets.readers.folder_index import IndexedImages, ListedFolder, index_images
+from brain_tumor.datasets.readers.folder import FolderFiles
+from brain_tumor.datasets.readers.folder_index import IndexedImages, find_images, index_images
 from brain_tumor.datasets.readers.folder_labels import FolderLabels, infer_labels
 from brain_tumor.datasets.readers.layout import MASK, UNUSED_MASK
 from brain_tumor.datasets.readers.volumes import Volumes
@@ -46,8 +47,8 @@ def index(
     folder: Path, converted: Path, skipped: SkippedFiles | None = None, **volumes: Any
 ) -> tuple[pd.DataFrame, IndexedImages]:
     skipped = SkippedFiles() if skipped is None else skipped
-    files, images = ListedFolder(folder), IndexedImages(folder, converted)
-    labels = infer_labels(files.find_images(skipped))
+    files, images = FolderFiles(folder, leave_out_folders=True), IndexedImages(folder, converted)
+    labels = infer_labels(find_images(files, skipped))
     return index_images(files, labels, images, Volumes(**volumes), skipped), images
 
 
@@ -69,7 +70,7 @@ def test_find_images_other_files_are_listed_with_the_reason(tmp_path: Path) -> N
     (tmp_path / "a/linked.png").symlink_to(tmp_path / "a/1")
     os.mkfifo(tmp_path / "pipe.png")
     skipped = SkippedFiles()
-    assert ListedFolder(tmp_path).find_images(skipped) == [
+    assert find_images(FolderFiles(tmp_path, leave_out_folders=True), skipped) == [
         "a/1",
         "a/2.dcm",
         "a/3.jpg",
@@ -108,7 +109,7 @@ def test_find_images_what_has_no_permissions_is_listed(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "scandir", scan_some)
     monkeypatch.setattr(Path, "open", open_some)
     skipped = SkippedFiles()
-    assert ListedFolder(tmp_path).find_images(skipped) == ["a/1.png"]
+    assert find_images(FolderFiles(tmp_path, leave_out_folders=True), skipped) == ["a/1.png"]
     assert reasons(skipped) == {
         "a/2.png": "a file that cannot be read (Permission denied)",
         "b": "a folder that cannot be listed (Permission denied)",
@@ -119,7 +120,7 @@ def test_find_images_masks_and_headers_are_listed(tmp_path: Path) -> None:
     header = NIFTI_HEADER[:344] + b"ni1\0"
     write(tmp_path, {"a/1.png": PNG, "a/1_mask.png": PNG, "a/2_seg.png": PNG, "b/3.hdr": header, "b/3.img": b"voxels"})
     skipped = SkippedFiles()
-    assert ListedFolder(tmp_path).find_images(skipped) == ["a/1.png", "b/3.img"]
+    assert find_images(FolderFiles(tmp_path, leave_out_folders=True), skipped) == ["a/1.png", "b/3.img"]
     assert reasons(skipped) == {
         "a/1_mask.png": MASK, "a/2_seg.png": UNUSED_MASK, "b/3.hdr": HEADER,
     }  # fmt: skip
@@ -141,7 +142,7 @@ def test_find_images_large_file_is_listed(tmp_path: Path) -> None:
     write(tmp_path, {"a.png": PNG, "b.png": PNG})
     os.truncate(tmp_path / "b.png", 2**31 + 1)  # takes no space on the disk
     skipped = SkippedFiles()
-    assert ListedFolder(tmp_path).find_images(skipped) == ["a.png"]
+    assert find_images(FolderFiles(tmp_path, leave_out_folders=True), skipped) == ["a.png"]
     assert reasons(skipped) == {"b.png": "an image file of more than 2 GiB"}
 
 
@@ -207,7 +208,9 @@ def test_index_images_file_that_disappears_is_listed(tmp_path: Path, converted: 
     write(tmp_path, {"a.png": PNG})
     skipped = SkippedFiles()
     labels = {"0.png": FolderLabels("x"), "a.png": FolderLabels("y", "test", "p\n")}
-    table = index_images(ListedFolder(tmp_path), labels, IndexedImages(tmp_path, converted), Volumes(), skipped)
+    table = index_images(
+        FolderFiles(tmp_path, leave_out_folders=True), labels, IndexedImages(tmp_path, converted), Volumes(), skipped
+    )
     assert table[["path", "label", "split", "patient"]].to_numpy().tolist() == [["a.png", "y", "test", "p\\n"]]
     assert reasons(skipped) == {"0.png": f"{tmp_path}/0.png cannot be read: No such file or directory"}
 

@@ -40,7 +40,7 @@ def test_find_files_lists_images_and_dicom_without_hidden(tmp_path: Path) -> Non
     images, skipped = find_files([tmp_path])
     assert [path.name for path in images] == ["IM0001"]
     assert [(path.name, reason) for path, reason in skipped] == [
-        ("._a.png", "a hidden file"),
+        ("._a.png", "a hidden file, or one that a system added"),
         ("README", "a text file"),
     ]
 

@@ -79,6 +79,13 @@ def test_check_params_committed_file_is_valid() -> None:
     assert check_params(ROOT / "params.yaml", SCHEMAS) == Findings([], [])
 
 
+def parent_of(params: Any, path: Path_) -> Any:
+    """The block or list that holds the value at a path."""
+    for part in path[:-1]:
+        params = params[part]
+    return params
+
+
 def test_check_params_small_file_is_valid(tmp_path: Path) -> None:
     assert check(tmp_path, SMALL) == Findings([], [])
 
@@ -89,9 +96,7 @@ def test_check_params_value_of_wrong_type_gives_one_line_with_its_key(
     tmp_path_factory: pytest.TempPathFactory, path: Path_, junk: Any
 ) -> None:
     params = small_params()
-    block = params
-    for part in path[:-1]:
-        block = block[part]
+    block = parent_of(params, path)
     block[path[-1]] = junk
     (line,) = check(tmp_path_factory.mktemp("p"), params).errors
     key, _, text = line.partition(": ")
@@ -106,9 +111,7 @@ def test_check_params_unknown_key_gives_one_line(
     tmp_path_factory: pytest.TempPathFactory, path: Path_, name: str
 ) -> None:
     params = small_params()
-    block = params
-    for part in path[:-1]:
-        block = block[part]
+    block = parent_of(params, path)
     # Free mappings and lists have no unknown keys.
     if isinstance(block, list) or path[-2] in ("labels", "counts", "splits"):
         return

@@ -1,7 +1,7 @@
 """Pascal VOC data sets in folders and archives."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxed_folders import make_png, reasons_of, summarize, write_folder
+from boxed_folders import make_png, read_folder, reasons_of, summarize, write_folder
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.labels_from_boxes import CategoryBox
@@ -72,16 +72,9 @@ def make_source(**changes: Any) -> Source:
 def read(tmp_path: Path) -> Read:
     """A function that reads files as a folder, and returns the images and the reasons for all other files."""
 
-    def read_files(files: Mapping[str, bytes | str], **changes: Any) -> tuple[list[RawImage], dict[str, str]]:
-        folder = write_folder(tmp_path / "data", files)
-        skipped = SkippedFiles()
-        images = list(voc.images(make_source(path=str(folder), **changes), tmp_path, skipped))
-        reasons = reasons_of(skipped)
-        assert {image.path for image in images} | reasons.keys() == files.keys()
-        assert len(images) + len(reasons) == len(files)
-        return images, reasons
-
-    return read_files
+    return lambda files, **changes: read_folder(
+        tmp_path, files, lambda path, skipped: voc.images(make_source(path=path, **changes), tmp_path, skipped)
+    )
 
 
 def test_images_side_by_side(read: Read) -> None:

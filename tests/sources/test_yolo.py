@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxed_folders import make_png, reasons_of, summarize, write_folder
+from boxed_folders import make_png, read_folder, reasons_of, summarize, write_folder
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.labels_from_boxes import CategoryBox
@@ -56,16 +56,9 @@ Read = Callable[..., tuple[list[RawImage], dict[str, str]]]
 def read(tmp_path: Path) -> Read:
     """A function that reads files as a folder, and returns the images and the reasons for all other files."""
 
-    def read_files(files: Mapping[str, bytes | str], **changes: Any) -> tuple[list[RawImage], dict[str, str]]:
-        folder = write_folder(tmp_path / "data", files)
-        skipped = SkippedFiles()
-        images = list(yolo.images(make_source(path=str(folder), **changes), tmp_path, skipped))
-        reasons = reasons_of(skipped)
-        assert {image.path for image in images} | reasons.keys() == files.keys()
-        assert len(images) + len(reasons) == len(files)
-        return images, reasons
-
-    return read_files
+    return lambda files, **changes: read_folder(
+        tmp_path, files, lambda path, skipped: yolo.images(make_source(path=path, **changes), tmp_path, skipped)
+    )
 
 
 def test_images_folder_per_split(read: Read) -> None:

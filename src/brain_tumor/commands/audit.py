@@ -14,9 +14,10 @@ from brain_tumor.audit.summary import log_summary, summarize_audit
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
-from brain_tumor.datasets.readers.folder_index import IndexedImages, ListedFolder, index_images
+from brain_tumor.datasets.readers.folder import FolderFiles
+from brain_tumor.datasets.readers.folder_index import IndexedImages, find_images, index_images
 from brain_tumor.datasets.readers.folder_labels import infer_labels, match_labels
-from brain_tumor.datasets.readers.volumes import Volumes
+from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.volumes import AXES
 from brain_tumor.plotting.contact_sheets import plot_pairs
@@ -90,17 +91,19 @@ def audit_folder(folder: Path, out: Path, volumes: Volumes, layout: str | None, 
         raise UserError(f"--out {out} is inside the audited folder: the next run would audit the images written there")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file, and must be a folder")
-    name, skipped, files = folder.resolve().name, SkippedFiles(), ListedFolder(folder)
-    names = files.find_images(skipped)
+    name, skipped, files = folder.resolve().name, SkippedFiles(), FolderFiles(folder, leave_out_folders=True)
+    names = find_images(files, skipped)
+    only_patients: list[OnlyPatient] = []
     labels = infer_labels(names) if layout is None else match_labels(names, layout, skipped)
     with tempfile.TemporaryDirectory() as converted:
         images = IndexedImages(folder, Path(converted))
-        index = index_images(files, labels, images, volumes, skipped, patient_from_header)
+        index = index_images(files, labels, images, volumes, skipped, patient_from_header, only_patients.append)
         skipped.log_summary(name)
         if index.empty:
             raise UserError(f"no image below {folder}, which has {describe_skipped(skipped)}")
         log_labels(name, index)
-        warn_of_one_patient(name, index)
+        for found in only_patients:
+            warn_of_one_patient(name, found)
         table, links = audit_images(index, images.read, f"audit {name}")
         counts = summarize_audit(table, links)
         log_summary(name, table, counts)
@@ -117,8 +120,7 @@ def audit_folder(folder: Path, out: Path, volumes: Volumes, layout: str | None, 
 
 def describe_skipped(skipped: SkippedFiles) -> str:
     """Return the number of files that were left out by reason."""
-    reasons = skipped.table()["reason"].value_counts()
-    return ", ".join(f"{count} × {reason}" for reason, count in reasons.items()) or "no files"
+    return ", ".join(f"{len(paths)} × {reason}" for reason, paths in skipped.by_reason()) or "no files"
 
 
 def log_labels(name: str, index: pd.DataFrame) -> None:
@@ -133,15 +135,12 @@ def log_labels(name: str, index: pd.DataFrame) -> None:
     log.info("If these are not the labels, name the folders, as in --layout '{label}/{file}': see --help")
 
 
-def warn_of_one_patient(name: str, index: pd.DataFrame) -> None:
-    """Log a warning if all patients are one that only the headers of DICOM files name."""
-    known = index[index["patient"] != ""]
-    patients = known["patient"].unique()
-    is_of_header = not any(patient in path for patient in patients[:1] for path in known["path"])  # not of a folder
-    if len(patients) == 1 and len(known) >= MIN_IMAGES_OF_ONE_PATIENT and is_of_header:
+def warn_of_one_patient(name: str, found: OnlyPatient) -> None:
+    """Log a warning if several images have the one patient that the headers of all DICOM files name."""
+    if found.images >= MIN_IMAGES_OF_ONE_PATIENT:
         log.warning(
             "%s: the DICOM headers of %d images name one patient, so that all are one group. If they are of several "
             "patients, name their folders by {patient} in --layout, or use --no-header-patients",
             name,
-            len(known),
+            found.images,
         )

@@ -18,7 +18,7 @@ from typing import Any
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.imaging.formats import is_hidden
-from brain_tumor.local_files import find_local_file, find_problem, walk_files
+from brain_tumor.local_files import find_local_file, find_local_folder, find_problem, walk_files
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def update_record(record: Path, source: Mapping[str, Any], cache: Path) -> None:
     hashes = FileHashes(cache)
     after: dict[str, Any] = {}
     for name in local_names(source):
-        found = Path(name) if name == source.get("path") and Path(name).is_dir() else find_local_file(name)
+        found = find_local_folder(name) if name == source.get("path") else find_local_file(name)
         if found is None:
             after |= {name: before[name]} if name in before else {}
             continue

@@ -1,7 +1,7 @@
 """The files of a source that are not images of the data set: each with the reason, none in silence."""
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import pandas as pd
 
@@ -30,15 +30,18 @@ class SkippedFiles:
         rows = [(readable_path(path), reason) for path, reason in sorted(self._reasons.items())]
         return pd.DataFrame(rows, columns=COLUMNS, dtype=str)
 
+    def by_reason(self) -> list[tuple[str, list[str]]]:
+        """Return each reason with the sorted paths of its files; the most frequent reason comes first."""
+        paths: defaultdict[str, list[str]] = defaultdict(list)
+        for path, reason in sorted(self._reasons.items()):
+            paths[reason].append(path)
+        return sorted(paths.items(), key=lambda item: (-len(item[1]), item[0]))
+
     def log_summary(self, source: str) -> None:
         """Log the number of files for each reason, and name the first ones."""
-        counts = Counter(self._reasons.values())
-        by_reason: dict[str, list[str]] = defaultdict(list)
-        for path, reason in sorted(self._reasons.items()):
-            by_reason[reason].append(readable_path(path))
-        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            names = ", ".join(by_reason[reason][:MAX_NAMED]) + (", …" if count > MAX_NAMED else "")
-            log.warning("%s: not an image of this data set: %d × %s (%s)", source, count, reason, names)
+        for reason, paths in self.by_reason():
+            names = ", ".join(map(readable_path, paths[:MAX_NAMED])) + (", …" if len(paths) > MAX_NAMED else "")
+            log.warning("%s: not an image of this data set: %d × %s (%s)", source, len(paths), reason, names)
 
 
 def readable_path(path: str) -> str:

@@ -1,8 +1,7 @@
 """Parameters of the user's own files, common to an archive and a folder."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pydantic import model_validator
 
@@ -11,11 +10,15 @@ from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.csv_table import read_by_table
 from brain_tumor.datasets.readers.files import Files
 from brain_tumor.datasets.readers.layout import Layout, read_by_layout
-from brain_tumor.datasets.readers.volumes import Volumes, expand_medical_formats
+from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats
 from brain_tumor.datasets.skipped import SkippedFiles
-from brain_tumor.imaging.formats import HEAD_BYTES, identify
 
 log = logging.getLogger(__name__)
+ONE_PATIENT = (
+    "%s: the headers of all %d DICOM files name one patient (%s): they form one group, which is never divided between "
+    "training and test. If they are several patients, name them by {patient} in `layout.path` or in a column `patient` "
+    "of the table, or set `patient_from_header: false`"
+)
 MIN_FILES_OF_ONE_PATIENT = 3  # from which it is noticed that there is no other patient
 
 
@@ -55,44 +58,9 @@ class UserFiles(TakesMasks):
             UserError: no usable images, see `read_by_layout`, `read_by_table` and `expand_medical_formats`.
         """
         read = read_by_layout(files, self.layout, skipped) if self.layout else read_by_table(files, self.table, skipped)
-        watch = _PatientWatch()
-        images = expand_medical_formats(watch.note_files(read), self.volumes, skipped, self.patient_from_header)
-        yield from watch.note_patients(images)
-        watch.warn_of_one_patient(str(files.path))
 
+        def warn(found: OnlyPatient) -> None:
+            if found.files >= MIN_FILES_OF_ONE_PATIENT:
+                log.warning(ONE_PATIENT, files.path, found.files, found.patient)
 
-class _PatientWatch:
-    """Notices that the headers of all DICOM files name the same patient, while images stream by."""
-
-    def __init__(self) -> None:
-        self._without_patient: set[str] = set()  # paths of DICOM files
-        self._current = ""
-        self._files: defaultdict[str, set[str]] = defaultdict(set)  # by patient
-
-    def note_files(self, images: Iterable[RawImage]) -> Iterator[RawImage]:
-        """Pass on files as they are read, before conversion."""
-        for image in images:
-            self._current = image.path
-            if not image.patient and identify(image.content[:HEAD_BYTES], image.path).kind == "dicom":
-                self._without_patient.add(image.path)
-            yield image
-
-    def note_patients(self, images: Iterable[RawImage]) -> Iterator[RawImage]:
-        """Pass on the images that the files become, one file after the other."""
-        for image in images:
-            if image.patient:
-                self._files[image.patient].add(self._current)
-            yield image
-
-    def warn_of_one_patient(self, source: str) -> None:
-        """Log a warning if all patients are one that only headers name."""
-        if len(self._files) != 1:
-            return
-        ((patient, files),) = self._files.items()
-        if len(files) >= MIN_FILES_OF_ONE_PATIENT and files <= self._without_patient:
-            log.warning(
-                "%s: the headers of all %d DICOM files name one patient (%s): they form one group, which is never "
-                "divided between training and test. If they are several patients, name them by {patient} in "
-                "`layout.path` or in a column `patient` of the table, or set `patient_from_header: false`",
-                source, len(files), patient,
-            )  # fmt: skip
+        return expand_medical_formats(read, self.volumes, skipped, self.patient_from_header, warn)

@@ -7,9 +7,10 @@ from threading import Lock
 from typing import NamedTuple
 
 from brain_tumor.core.types import Gray
+from brain_tumor.datasets.readers.files import HIDDEN
 from brain_tumor.imaging.formats import HEAD_BYTES, identify, is_hidden
 from brain_tumor.imaging.image_files import needs_conversion, read_image_file
-from brain_tumor.local_files import walk_files
+from brain_tumor.local_files import find_problem, walk_files
 
 MAX_FILE_BYTES = 512 * 2**20
 NO_IMAGE = "contains no image"
@@ -70,7 +71,7 @@ def find_files(paths: Iterable[Path]) -> FoundFiles:
 def _reason_to_skip(file: Path, folder: Path) -> str:
     """Return why a file below the folder is not an image, '' if it is; the folder itself may be hidden."""
     if is_hidden(file.relative_to(folder).as_posix()):  # macOS adds a hidden file to each file
-        return "a hidden file"
+        return HIDDEN
     if not file.is_file():
         return "" if file.is_symlink() else "not a regular file"
     try:
@@ -113,11 +114,10 @@ def _find_problem(path: Path) -> str:
     if path.is_dir():
         readable = os.access(path, os.R_OK | os.X_OK)
         return NO_IMAGE if readable else "this folder cannot be read (permissions)"
-    if not path.exists():
-        return "a link to a file that does not exist" if path.is_symlink() else "does not exist"
-    if not path.is_file() and str(path) != "/dev/stdin":
-        return "not a regular file"  # reading a pipe or a device might never end
-    return ""
+    if not path.exists() and not path.is_symlink():
+        return "does not exist"
+    # Reading a pipe or a device might never end.
+    return "" if str(path) == "/dev/stdin" else find_problem(path)
 
 
 def _read_limited(path: Path) -> bytes:

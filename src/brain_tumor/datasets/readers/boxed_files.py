@@ -9,12 +9,11 @@ from pydantic import Field, model_validator
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.readers.files import Files, normalize_name
-from brain_tumor.datasets.readers.folder import FolderFiles
+from brain_tumor.datasets.readers.folder import FolderFiles, find_folder
 from brain_tumor.datasets.readers.labels_from_boxes import BoxRules, Name
-from brain_tumor.datasets.readers.open_archive import open_archive
+from brain_tumor.datasets.readers.open_archive import find_archive, open_archive
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.formats import HEAD_BYTES, RASTER_SUFFIXES, identify
-from brain_tumor.local_files import find_local_file
 
 OUTSIDE_SPLITS = "in no folder that `splits` names"  # reason why a file is skipped
 
@@ -49,18 +48,10 @@ class BoxedFiles(BoxRules):
         Args:
             scratch: folder for temporary files.
         """
-        name = self.path or self.file
-        found = Path(name) if self.path and Path(name).is_dir() else find_local_file(name)
-        if found is None or (self.path and not found.is_dir()):
-            kind, place = ("folder", "repository or a folder") if self.path else ("archive", "folder")
-            raise UserError(
-                f"the {kind} {name} was not found: put it into the {place} that is named in the environment, "
-                "as in DATA_ARCHIVES=/folder/of/data dvc repro"
-            )
         if self.path:
-            yield FolderFiles(found)
+            yield FolderFiles(find_folder(self.path, "set `file` instead of `path`"))
         else:
-            with open_archive(found, scratch) as files:
+            with open_archive(find_archive(self.file), scratch) as files:
                 yield files
 
     def find_splits(self, names: Iterable[str], source: Path) -> dict[str, str]:

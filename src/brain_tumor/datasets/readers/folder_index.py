@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,71 +10,42 @@ import pandas as pd
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import COLUMNS, RawImage
 from brain_tumor.datasets.readers.contrasts import ImageReader, pair_masks, volume_patient
-from brain_tumor.datasets.readers.files import HIDDEN
 from brain_tumor.datasets.readers.folder import FolderFiles
 from brain_tumor.datasets.readers.folder_labels import FolderLabels
 from brain_tumor.datasets.readers.layout import MASK, UNUSED_MASK
-from brain_tumor.datasets.readers.volumes import Volumes, expand_medical_formats
+from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path
-from brain_tumor.imaging.formats import HEAD_BYTES, identify, is_hidden
-from brain_tumor.local_files import find_problem, walk_files
+from brain_tumor.imaging.formats import HEAD_BYTES, identify
 from brain_tumor.parallel import progress
 
 MAX_FILE_BYTES = 2 * 2**30
 
 
-class ListedFolder(FolderFiles):
-    """The files of a folder as they were when this was made; a folder that cannot be listed is left out like a file."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        errors: list[OSError] = []
-        self._names = sorted(self._relative(file) for file in walk_files(path, errors.append))
-        self._left_out = {
-            self._relative(Path(error.filename)): f"a folder that cannot be listed ({error.strerror})"
-            for error in errors
-        }
-        for name in self._names:
-            if reason := HIDDEN if is_hidden(name) else find_problem(path / name):
-                self._left_out[name] = reason
-        self._names = [name for name in self._names if name not in self._left_out]
-
-    def names(self) -> list[str]:
-        """Return the sorted names of the files that can be read, without hidden ones."""
-        return self._names
-
-    def left_out(self) -> dict[str, str]:
-        """Return the names of all other files, and of folders that cannot be listed, each with the reason."""
-        return self._left_out
-
-    def find_images(self, skipped: SkippedFiles) -> list[str]:
-        """Return the names of the files that are images by content or suffix; add all others to `skipped`."""
-        for name, reason in self._left_out.items():
-            skipped.add(name, reason)
-        reader, images = ImageReader(self), []
-        for name in progress(self._names, f"listing {self.path.resolve().name}", len(self._names), "file"):
-            try:
-                with (self.path / name).open("rb") as file:
-                    kind, size = identify(file.read(HEAD_BYTES), name), os.fstat(file.fileno()).st_size
-            except OSError as error:
-                skipped.add(name, f"a file that cannot be read ({error.strerror})")
-                continue
-            if kind.kind is None:
-                skipped.add(name, reader.describe_header(name) or kind.reason)
-            elif size > MAX_FILE_BYTES:
-                skipped.add(name, f"an image file of more than {MAX_FILE_BYTES >> 30} GiB")
-            else:
-                images.append(name)
-        masks = pair_masks(images)
-        for name in masks.by_image.values():
-            skipped.add(name, MASK)
-        for name in masks.unused:
-            skipped.add(name, UNUSED_MASK)
-        others = {*masks.by_image.values(), *masks.unused}
-        return [name for name in images if name not in others]
-
-    def _relative(self, file: Path) -> str:
-        return file.relative_to(self.path).as_posix()
+def find_images(files: FolderFiles, skipped: SkippedFiles) -> list[str]:
+    """Return the names of the files that are images by content or suffix; add all others to `skipped`."""
+    for name, reason in files.left_out().items():
+        skipped.add(name, reason)
+    reader, names, images = ImageReader(files), files.names(), []
+    for name in progress(names, f"listing {files.path.resolve().name}", len(names), "file"):
+        try:
+            with (files.path / name).open("rb") as file:
+                kind, size = identify(file.read(HEAD_BYTES), name), os.fstat(file.fileno()).st_size
+        except OSError as error:
+            skipped.add(name, f"a file that cannot be read ({error.strerror})")
+            continue
+        if kind.kind is None:
+            skipped.add(name, reader.describe_header(name) or kind.reason)
+        elif size > MAX_FILE_BYTES:
+            skipped.add(name, f"an image file of more than {MAX_FILE_BYTES >> 30} GiB")
+        else:
+            images.append(name)
+    masks = pair_masks(images)
+    for name in masks.by_image.values():
+        skipped.add(name, MASK)
+    for name in masks.unused:
+        skipped.add(name, UNUSED_MASK)
+    others = {*masks.by_image.values(), *masks.unused}
+    return [name for name in images if name not in others]
 
 
 class IndexedImages:
@@ -109,6 +80,7 @@ def index_images(
     volumes: Volumes,
     skipped: SkippedFiles,
     patient_from_header: bool = True,
+    on_only_patient: Callable[[OnlyPatient], None] = lambda found: None,
 ) -> pd.DataFrame:
     """Read the image files of a folder, and index the images in them.
 
@@ -120,7 +92,7 @@ def index_images(
         images: every image that differs from its file in content or name is stored there.
         volumes: which slices of volumes become images.
         skipped: collects the files that cannot be read, and those that the conversion leaves out.
-        patient_from_header: see `expand_medical_formats`.
+        patient_from_header, on_only_patient: see `expand_medical_formats`.
 
     Returns:
         A table with the columns of a raw archive's index, sorted by path; columns without a value are ''.
@@ -143,7 +115,7 @@ def index_images(
             digests[name] = hashlib.sha256(content).hexdigest()
             yield RawImage(name, content, label, split, patient or volume_patient(name))
 
-    for image in expand_medical_formats(read_files(), volumes, skipped, patient_from_header):
+    for image in expand_medical_formats(read_files(), volumes, skipped, patient_from_header, on_only_patient):
         digest = hashlib.sha256(image.content).hexdigest()
         path = readable_path(image.path)
         if path != image.path or path in indexed or digests.get(path) != digest:

@@ -7,11 +7,23 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.readers.tar_archive import TarFiles, is_tar
 from brain_tumor.datasets.readers.zip_archive import ZIP_MAGIC, ZipFiles
 from brain_tumor.imaging.formats import HEAD_BYTES, identify
+from brain_tumor.local_files import find_local_file
 
 ADVICE = "copy it again, or pack the files again"
 REPACK = "unpack it, and pack the files as .zip or .tar.gz or set `kind: folder` for them"
 IMAGE = "set `kind: folder` and `path` for the folder that contains it"
 OTHER = "save the archive itself under this name"
+
+
+def find_archive(name: str) -> Path:
+    """Search for an archive of the user in the folders of DATA_ARCHIVES; raises a UserError if it is not there."""
+    path = find_local_file(name)
+    if path is None:
+        raise UserError(
+            f"{name} was not found: put it into a folder and name that folder in the environment, "
+            "as in DATA_ARCHIVES=/folder/of/archives dvc repro"
+        )
+    return path
 
 
 def open_archive(path: Path, scratch: Path) -> ZipFiles | TarFiles:

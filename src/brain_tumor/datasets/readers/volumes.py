@@ -1,7 +1,9 @@
 """DICOM files, volumes and files with several pages among the images of a source, as PNG images with their masks."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -33,8 +35,26 @@ class Volumes(Block):
     count: int = Field(5, ge=1)
 
 
+class OnlyPatient(NamedTuple):
+    """The one patient that the headers of DICOM files name, where no image has another one.
+
+    Attributes:
+        patient: digest of the patient's id.
+        files: number of the files.
+        images: number of the images in them.
+    """
+
+    patient: str
+    files: int
+    images: int
+
+
 def expand_medical_formats(
-    images: Iterable[RawImage], volumes: Volumes, skipped: SkippedFiles, patient_from_header: bool = True
+    images: Iterable[RawImage],
+    volumes: Volumes,
+    skipped: SkippedFiles,
+    patient_from_header: bool = True,
+    on_only_patient: Callable[[OnlyPatient], None] = lambda found: None,
 ) -> Iterator[RawImage]:
     """Yield images, with all but ordinary ones converted to PNG images, and all masks to PNG.
 
@@ -46,34 +66,50 @@ def expand_medical_formats(
         volumes: which slices of volumes become images.
         skipped: collects files that are not images.
         patient_from_header: take the patient of a DICOM file from its header where the source itself names none.
+        on_only_patient: called after the last image if all images with a patient have the same one, from headers.
 
     Raises:
         UserError: a mask that cannot be read, or whose size or number of images is not that of its image.
     """
+    files: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by patient, with their numbers of images
+    all_from_headers = True
     for image in images:
-        ordinary = not needs_conversion(image.content, image.path)
-        if ordinary and image.mask is None:
-            yield image
-            continue
-        try:
-            file = read_image_file(image.content, image.path, volumes.plane, volumes.count, image.mask)
-        except NoImageError as error:
-            skipped.add(image.path, str(error))
-            continue
-        except MaskError as error:
-            raise UserError(str(error)) from None
-        except Exception as error:  # these libraries raise almost any exception on broken input
-            reason = str(error) or type(error).__name__
-            log.warning("%s cannot be read (%s); the audit will list it", image.path, reason)
-            yield image._replace(mask=None)
-            continue
-        for warning in file.warnings:
-            log.warning("%s: %s", image.path, warning)
-        if ordinary:
-            (part,) = file.parts
-            yield image._replace(mask=None if part.mask is None else encode_mask(part.mask))
-        else:
-            yield from _convert(image, file if patient_from_header else file._replace(patient=""))
+        for converted in _expand(image, volumes, skipped, patient_from_header):
+            if converted.patient:
+                files[converted.patient][image.path] += 1
+                # Without a patient in the source and in the header, the path names the patient.
+                all_from_headers = all_from_headers and not image.patient and converted.patient != image.path
+            yield converted
+    if len(files) == 1 and all_from_headers:
+        ((patient, counts),) = files.items()
+        on_only_patient(OnlyPatient(patient, len(counts), counts.total()))
+
+
+def _expand(image: RawImage, volumes: Volumes, skipped: SkippedFiles, patient_from_header: bool) -> Iterator[RawImage]:
+    """Yield the images of one file, see `expand_medical_formats`."""
+    ordinary = not needs_conversion(image.content, image.path)
+    if ordinary and image.mask is None:
+        yield image
+        return
+    try:
+        file = read_image_file(image.content, image.path, volumes.plane, volumes.count, image.mask)
+    except NoImageError as error:
+        skipped.add(image.path, str(error))
+        return
+    except MaskError as error:
+        raise UserError(str(error)) from None
+    except Exception as error:  # these libraries raise almost any exception on broken input
+        reason = str(error) or type(error).__name__
+        log.warning("%s cannot be read (%s); the audit will list it", image.path, reason)
+        yield image._replace(mask=None)
+        return
+    for warning in file.warnings:
+        log.warning("%s: %s", image.path, warning)
+    if ordinary:
+        (part,) = file.parts
+        yield image._replace(mask=None if part.mask is None else encode_mask(part.mask))
+    else:
+        yield from _convert(image, file if patient_from_header else file._replace(patient=""))
 
 
 def _convert(image: RawImage, file: ImageFile) -> Iterator[RawImage]:

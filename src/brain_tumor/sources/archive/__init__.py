@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.open_archive import open_archive
+from brain_tumor.datasets.readers.open_archive import find_archive, open_archive
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.datasets.user_files import UserFiles
-from brain_tumor.local_files import find_local_file
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +32,7 @@ def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[Raw
     Raises:
         UserError: the archive was not found, is unsafe or corrupted, or contains no usable images.
     """
-    path = find_local_file(source.file)
-    if path is None:
-        raise UserError(
-            f"{source.file} was not found: put it into a folder and name that folder in the environment, "
-            "as in DATA_ARCHIVES=/folder/of/archives dvc repro"
-        )
+    path = find_archive(source.file)
     log.info("reading %s from DATA_ARCHIVES", path)
     with open_archive(path, scratch) as files:
         yield from source.read(files, skipped)
