@@ -194,7 +194,7 @@ def test_metrics_are_in_git_and_outs_are_in_the_cache() -> None:
 def test_records_of_local_files_are_in_git_and_stay_where_nothing_is_found() -> None:
     assert {"locate"} == ALWAYS_RUN
     assert STAGES["locate"]["outs"] == [{"data/sources/${key}.json": {"cache": False, "persist": True}}]
-    assert "deps" not in STAGES["locate"], "their hashes in the lock file would be out of date after each change of code"
+    assert "deps" not in STAGES["locate"], "each change of code would put the lock file out of date"
     assert "data/sources/${key}.json" in STAGES["download"]["deps"]
     assert "!/data/sources/" in (ROOT / ".gitignore").read_text().splitlines()
 
