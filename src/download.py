@@ -9,6 +9,7 @@ from brain_tumor.datasets import raw_archive, registry
 from brain_tumor.datasets.skipped import SkippedFiles
 
 log = logging.getLogger(__name__)
+ADVICE = "leave the class out of `labels`, or set split.strategy to fraction, which divides all images"
 
 
 def main(name: str) -> None:
@@ -25,7 +26,7 @@ def main(name: str) -> None:
         skipped.log_summary(name)
         raw_archive.check_expected(index, expected.counts, expected.fingerprint, name)
     for missing in raw_archive.find_missing_classes(index):
-        log.warning("%s: no image in %s: this split lacks the class", name, missing)
+        log.warning("%s: no image in %s: this split lacks the class. For recipes, %s", name, missing, ADVICE)
     log.info("%s: %d images, fingerprint %s", name, len(index), raw_archive.content_fingerprint(index))
     if not expected.counts or not expected.fingerprint:
         block = raw_archive.format_expected(index)

@@ -4,14 +4,19 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.core.cli import PARAMS, SCRATCH, run_stage
+from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import read_params
-from brain_tumor.datasets.local_sources import update_record
+from brain_tumor.datasets.local_sources import study_masks, update_record
 
 
 def main(name: str) -> None:
-    """Write data/sources/<dataset>.json: the archive or folder in DATA_ARCHIVES, if there is one."""
+    """Write data/sources/<dataset>.json: archives and folders in DATA_ARCHIVES, those of a study's masks included."""
     source = read_params(PARAMS, f"datasets.{name}.source", dict[str, Any])
-    update_record(Path(f"data/sources/{name}.json"), source, SCRATCH / f"sources/{name}.json")
+    try:
+        masks = study_masks(read_params(PARAMS, "localization", Any), name)
+    except UserError:  # a study that was removed
+        masks = []
+    update_record(Path(f"data/sources/{name}.json"), source, SCRATCH / f"sources/{name}.json", masks)
 
 
 if __name__ == "__main__":

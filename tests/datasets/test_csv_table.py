@@ -53,6 +53,32 @@ def test_read_by_table_blanks_and_empty_cells_mean_nothing(tmp_path: Path, table
     assert read(tmp_path, table) == [RawImage("a.png", b"a.png", "x"), RawImage("b.png", b"b.png", "y")]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("first", "delimiter"), [("sep=;", ";"), ("sep=|", "|"), ('"sep=,"', ","), ("SEP=\t", "\t")])
+def test_read_by_table_first_line_may_state_the_delimiter(tmp_path: Path, first: str, delimiter: str, end: str) -> None:
+    table = end.join([first, "path,label", "a.png,x", "b.png,"]).replace(",", delimiter)
+    with pytest.raises(UserError, match="line 4: the label is empty"):
+        read(tmp_path, table)
+    assert read(tmp_path, table + "y")[1] == RawImage("b.png", b"b.png", "y")
+
+
+def test_read_by_table_characters_of_no_width_mean_nothing(tmp_path: Path) -> None:
+    images = read(tmp_path, "path,label\na.png,low\u200b\nb.png\u200b,\ufefflow\nx/c.png,lo\u2060w\u200d\n")
+    assert [image.label for image in images] == ["low"] * 3
+
+
+def test_read_by_table_characters_of_no_width_in_file_names_are_found(tmp_path: Path) -> None:
+    (image,) = read(tmp_path, "path,label\nq\u200b.png,x\n", None, "q\u200b.png")
+    assert image.path == "q\u200b.png"
+
+
+def test_read_by_table_plane_is_one_of_three_in_any_case(tmp_path: Path) -> None:
+    images = read(tmp_path, "path,label,plane\na.png,x,Axial\nb.png,x,CORONAL\nx/c.png,x,\n")
+    assert [image.plane for image in images] == ["axial", "coronal", ""]
+    with pytest.raises(UserError, match=r"line 2: plane 'Oblique' is none of axial, coronal, sagittal"):
+        read(tmp_path, "path,label,plane\na.png,x,Oblique\n")
+
+
 def test_read_by_table_labels_that_differ_in_blanks_are_one(tmp_path: Path) -> None:
     images = read(tmp_path, "path,label\na.png,low  grade\nb.png,low grade \nx/c.png,lowgrade\n")
     assert [image.label for image in images] == ["low grade", "low grade", "lowgrade"]
@@ -91,7 +117,10 @@ def test_read_by_table_names_are_compared_normalized(tmp_path: Path) -> None:
             r"not a CSV table in UTF-8 or UTF-16 \(.* at byte 19\): save it as UTF-8",
         ),
         (b"\n \n", r"is not a CSV table: it is empty"),
-        ("path,label\nnotes.txt,x\n", r"none of the 1 files that it lists is an image \(a text file\)"),
+        (
+            "path,label\nnotes.txt,x\n",
+            r"none of the 1 files with the label 'x' is an image \(line 2, notes.txt: a text file\)",
+        ),
     ],
 )
 def test_read_by_table_invalid_table_error_says_where(tmp_path: Path, table: str | bytes, message: str) -> None:
@@ -111,7 +140,7 @@ def test_read_by_table_all_other_files_have_a_reason(tmp_path: Path) -> None:
         ".h.png": "a hidden file, or one that a system added",
         "notes.txt": "a text file",
         "v.hdr": "the header of an .img file beside it",
-        "v.img": "voxels whose .hdr file cannot be used (a header of 5 bytes instead of 348)",
+        "v.img": "voxels whose .hdr file cannot be used (5 bytes that are not a header of 348 or 540 bytes)",
     }
 
 

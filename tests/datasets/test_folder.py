@@ -57,3 +57,10 @@ def test_folder_files_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, m
     for list_files in (files.names, files.left_out):
         with pytest.raises(UserError, match=r"the folder .*/b cannot be listed: Permission denied"):
             list_files()
+
+
+def test_folder_files_names_in_another_encoding_are_hinted(tmp_path: Path) -> None:
+    files = write(tmp_path, "a.png", "\u80bf.png")
+    assert files.hint == ""
+    (tmp_path / os.fsdecode("\u80bf".encode("gbk"))).write_bytes(b"x")
+    assert "such as GBK: rename the files" in FolderFiles(tmp_path).hint

@@ -37,6 +37,24 @@ def labels_of(*names: str) -> list[tuple[str, str]]:
         (["glioma/P1/0", "glioma/1.png"], ["glioma", "glioma"]),
         (["archive/glioma/P1/0", "archive/glioma/P2/0"], ["glioma", "glioma"]),
         (["P1/0", "P2/0"], ["P1", "P2"]),
+        (["glioma/P1/0", "glioma/P1/1", "glioma/P2/0", "glioma/P2/1"], ["glioma"] * 4),
+        (["tumor/1/0", "tumor/2/0"], ["tumor", "tumor"]),
+        (["archive/1/0", "archive/2/0", "archive/3/0"], ["1", "2", "3"]),
+        (["data/label0/0", "data/label1/0"], ["label0", "label1"]),
+        (["BrainTumor/class_1/0", "BrainTumor/class_2/0"], ["class_1", "class_2"]),
+        (["any/class_1/0", "any/class_2/0"], ["class_1", "class_2"]),
+        (["any/class_1/0", "any/P2/0"], ["any", "any"]),
+        (["Brain Tumor Dataset (2)/1/0", "Brain Tumor Dataset (2)/2/0"], ["1", "2"]),
+        (
+            ["archive/Glioma T1/0", "archive/Glioma T2/0", "archive/_NORMAL T1/0"],
+            ["Glioma T1", "Glioma T2", "_NORMAL T1"],
+        ),
+        (["any/0.png", "any/glioma/0", "any/notumor/0"], ["", "glioma", "notumor"]),
+        (["any/0.png", "any/1.png", "any/glioma/0", "any/notumor/0"], ["any"] * 4),
+        (["glioma/0.png", "glioma/axial/0"], ["glioma", "glioma"]),
+        (["archive/0.png", "archive/1/0", "archive/2/0"], ["", "1", "2"]),
+        (["yes/0", "no/0", "x/x/yes/0", "x/x/no/0"], ["yes", "no", "yes", "no"]),
+        (["yes/0", "no/0", "x/y/yes/0", "x/y/maybe/0"], ["yes", "no", "x", "x"]),
     ],
 )
 def test_infer_labels_folders_without_split_the_class_folder(names: list[str], labels: list[str]) -> None:
@@ -58,6 +76,13 @@ def test_infer_labels_folders_without_split_the_class_folder(names: list[str], l
         (["a/patient 1/0.png", "valid/c/1.png", "c/test/2.png"], [("a", ""), ("c", "train"), ("c", "test")]),
         (["zip/Training/a/0.png", "zip/extra/a/1.png"], [("a", "train"), ("a", "")]),
         (["training data/0.png", "latest/1.png"], [("training data", ""), ("latest", "")]),
+        (["zip/Training/0/0", "zip/Training/1/0", "zip/Testing/0/0"], [("0", "train"), ("1", "train"), ("0", "test")]),
+        (["any/Training/0/0", "any/Training/1/0", "any/Testing/0/0"], [("0", "train"), ("1", "train"), ("0", "test")]),
+        (["set1/Training/0/0", "set2/Testing/1/0"], [("0", "train"), ("1", "test")]),
+        (["a/train/class 1/0", "b/test/class 2/0"], [("class 1", "train"), ("class 2", "test")]),
+        (["Training/0/0", "any/Testing/1/0"], [("0", "train"), ("1", "test")]),
+        (["a/train/P1/0", "a/test/P2/0"], [("a", "train"), ("a", "test")]),
+        (["a/train/1/0", "b/train/1/0", "a/test/1/0"], [("a", "train"), ("b", "train"), ("a", "test")]),
     ],
 )
 def test_infer_labels_split_folders_name_the_split(names: list[str], expected: list[tuple[str, str]]) -> None:
@@ -74,10 +99,11 @@ def test_infer_labels_names_are_compared_normalized() -> None:
 def test_infer_labels_any_tree_labels_are_folders_of_the_path(names: list[str]) -> None:
     result = infer_labels(names)
     assert list(result) == names
-    for name, (label, split, patient) in result.items():
-        folders = name.split("/")[:-1]
-        named = [folder for folder in folders if folder not in ("Training", "test", "val")]
-        assert label in named if named else label == ""
+    all_folders = [name.split("/")[:-1] for name in names]
+    all_named = [[folder for folder in folders if folder not in ("Training", "test", "val")] for folders in all_folders]
+    wrappers = {folder for named in all_named for folder in named[:-1]}
+    for (label, split, patient), folders, named in zip(result.values(), all_folders, all_named, strict=True):
+        assert label in named or (label == "" and (not named or named[-1] in wrappers))
         assert split == next(("test" if f == "test" else "train" for f in folders if f not in named), "")
         assert patient == ""
 

@@ -188,3 +188,43 @@ def test_read_images_mask_is_no_image_and_no_mask_if_its_content_is_none(tmp_pat
         "yes/1_mask": "a mask that is not an image: a text file",
         "yes/2_mask": "named as a mask (_seg, _mask, _segmentation, _label), but no image goes with it",
     }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": {"a": "A", "a ": "B"}},
+        {"labels": {"\u00e4": "A", "a\u0308": "A"}},
+        {"path": "{split}/{label}/{file}", "splits": {"Test": "test", " Test": "train"}},
+    ],
+)
+def test_layout_keys_that_differ_in_blanks_or_form_are_rejected(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"two keys of `(labels|splits)` differ only in blanks"):
+        Layout.model_validate(FLAT | changes)
+    Layout.model_validate(FLAT | {"labels": {"a": "A", "A": "A", "a b": "A"}})
+
+
+def test_read_images_archive_beside_other_files_is_named_if_a_class_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no.zip, an archive in an archive, whose files are not read: unpack both"):
+        read(tmp_path, FLAT, "no.zip", **{"yes/1.png": PNG})
+    images, others = read(tmp_path, FLAT, "more.zip", **{"yes/1.png": PNG, "no/1.png": PNG})
+    assert len(images) == 2
+    assert others["more.zip"] == "the path does not match {label}/{file}"
+
+
+def test_read_images_class_whose_files_the_caller_skips_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(make_zip({"yes/1.png": PNG, "no/1.png": PNG, "no/2.png": PNG}))
+
+    def skip(*paths: str) -> int:
+        skipped, count = SkippedFiles(), 0
+        for image in read_images(tmp_path / "a.zip", Layout.model_validate(FLAT), skipped):
+            if image.path in paths:
+                skipped.add(image.path, "a report")
+            count += image.path not in paths
+        return count
+
+    assert skip("no/1.png") == 2
+    with pytest.raises(
+        UserError, match=r"no file of 'no', which `layout.labels` names, is an image \(no/1.png: a report"
+    ):
+        skip("no/1.png", "no/2.png")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.local_sources import CLOCK_TICK_SECONDS, FileHashes, local_names, update_record
+from brain_tumor.datasets.local_sources import CLOCK_TICK_SECONDS, FileHashes, local_names, study_masks, update_record
 from brain_tumor.datasets.registry import KINDS, load_images
 from brain_tumor.datasets.skipped import SkippedFiles
 
@@ -130,6 +130,25 @@ def test_local_names_contain_the_archive_of_masks(kind: str) -> None:
     (source, names) = next(each for each in SOURCES if each[0]["kind"] == kind)
     assert local_names(source | {"masks": "masks.zip"}) == [*names, "masks.zip"]
     assert local_names(source | {"masks": ""}) == names
+
+
+def test_study_masks_are_those_of_the_data_set() -> None:
+    recipes = [{"dataset": "a", "masks": "1.zip"}, {"dataset": "b", "masks": "2.zip"}, {"dataset": "a", "masks": ""}]
+    assert study_masks({"recipes": recipes}, "a") == ["1.zip"]
+    assert study_masks({"recipes": recipes}, "c") == []
+    wrong: list[Any] = [None, [], {}, {"recipes": 1}, {"recipes": ["a"]}, {"recipes": [{"dataset": "a", "masks": 5}]}]
+    for invalid in wrong:
+        assert study_masks(invalid, "a") == []
+
+
+def test_update_record_other_archives_are_covered_and_each_is_read_once(place: Workplace) -> None:
+    place.add("mine.zip", b"abc")
+    place.add("masks.zip", b"de")
+    update_record(place.record, ARCHIVE, place.cache, ["masks.zip", "mine.zip", "gone.zip"])
+    assert {name: one["bytes"] for name, one in json.loads(place.record.read_text()).items()} == {
+        "mine.zip": 3,
+        "masks.zip": 2,
+    }
 
 
 @pytest.mark.parametrize("source", [{}, {"handle": 5}, {"files": "a.zip"}, {"files": [1]}, {"file": None, "path": []}])

@@ -10,6 +10,7 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.masks import add_masks
 from brain_tumor.datasets.raw_archive import RawImage
 from heads import head, png
+from tar_files import make_tar
 
 IMAGES = [RawImage(f"Training/glioma/{name}.jpg", png(head(k, 32)), "glioma") for k, name in enumerate(("a", "b.1"))]
 MASK = np.zeros((32, 40), np.uint8)
@@ -49,6 +50,42 @@ def test_add_masks_by_path_without_suffix(archives: Path, caplog: pytest.LogCapt
 )
 def test_add_masks_bad_mask_raises_user_error(masks: dict[str, bytes], message: str, archives: Path) -> None:
     write(archives, masks)
+    with pytest.raises(UserError, match=message):
+        list(add_masks(IMAGES, "masks.zip"))
+
+
+@pytest.mark.parametrize("mask", ["g/a\u0308.png", "g/\u00e4 .png", "g /\u00e4.tif"])
+def test_add_masks_names_are_compared_normalized(mask: str, archives: Path) -> None:
+    write(archives, {mask: png(MASK)})
+    (image,) = add_masks([IMAGES[0]._replace(path="g/\u00e4.png")], "masks.zip")
+    assert image.mask == png(MASK)
+
+
+def test_add_masks_two_masks_of_one_image_are_an_error(archives: Path) -> None:
+    write(archives, {"Training/glioma/a.png": png(MASK), "Training/glioma/a.bmp": png(MASK)})
+    with pytest.raises(UserError, match=r"a.bmp and Training/glioma/a.png are both masks of Training/glioma/a.jpg"):
+        list(add_masks(IMAGES, "masks.zip"))
+    write(archives, {"Training/glioma/a.png": png(MASK), "Training/glioma/a.txt": b"notes", "x.png": b"", "x.bmp": b""})
+    assert [image.mask is not None for image in add_masks(IMAGES, "masks.zip")] == [True, False]
+
+
+def test_add_masks_tar_archive_is_read_whatever_its_name(archives: Path) -> None:
+    (archives / "masks.zip").write_bytes(make_tar({"Training/glioma/a.png": png(MASK)}, "gz"))
+    assert [image.mask is not None for image in add_masks(IMAGES, "masks.zip", archives)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is a folder, not an archive: pack what is in it as .zip or .tar.gz, and name that file"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(600), "is a 7z archive, not a zip or tar archive: unpack it, and pack"),
+        (png(MASK), "is an image, not a zip or tar archive: pack all masks as .zip or .tar.gz"),
+        (b"PK\x03\x04" + bytes(99), "cannot be read as a zip archive .*: copy it again"),
+    ],
+)
+def test_add_masks_other_content_error_says_what_to_do(content: bytes | None, message: str, archives: Path) -> None:
+    path = archives / "masks.zip"
+    path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         list(add_masks(IMAGES, "masks.zip"))
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.registry import load_images
+from brain_tumor.datasets.registry import ExpectedContent, load_images
 from brain_tumor.datasets.skipped import SkippedFiles
 
 
@@ -40,3 +41,11 @@ def test_load_images_come_from_the_source(tmp_path: Path) -> None:
     (tmp_path / "images" / "t.csv").write_text("path,label\n1.png,x\n")
     params = write_params(tmp_path, f"{{kind: folder, path: {tmp_path / 'images'}, table: t.csv}}")
     assert list(load_images(params, "mine", tmp_path, SkippedFiles())) == [RawImage("1.png", b"1", "x")]
+
+
+@pytest.mark.parametrize("fingerprint", ["abc", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+def test_expected_content_fingerprint_is_a_digest_or_empty(fingerprint: str) -> None:
+    with pytest.raises(ValidationError, match="must be the 64 hexadecimal digits"):
+        ExpectedContent(counts={}, fingerprint=fingerprint)
+    for valid in ("", "0" * 64):
+        assert ExpectedContent(counts={}, fingerprint=valid).fingerprint == valid

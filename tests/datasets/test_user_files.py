@@ -23,7 +23,7 @@ from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.decode import decode_gray
 from brain_tumor.imaging.formats import is_hidden
 from brain_tumor.sources import archive, folder
-from clinical_files import RAMP, make_body, make_dicom, make_nifti
+from clinical_files import RAMP, make_body, make_dicom, make_nifti, make_report
 from figshare_service import make_zip
 from heads import head, png
 from tar_files import make_tar
@@ -132,6 +132,13 @@ def test_user_files_missing_source_error_names_data_archives(kind: str, tmp_path
         list(module.images(source, tmp_path, SkippedFiles()))
 
 
+@pytest.mark.parametrize(("module", "key"), [(archive, "file"), (folder, "path")])
+def test_user_files_empty_name_is_rejected(module: Any, key: str) -> None:
+    kind = module.__name__.rpartition(".")[2]
+    with pytest.raises(ValidationError, match="at least 1 character"):
+        module.Source.model_validate({"kind": kind, key: "", "table": "t.csv"})
+
+
 @pytest.mark.parametrize("changes", [{}, {"layout": LAYOUT, "table": "t.csv"}])
 def test_user_files_neither_or_both_of_layout_and_table_are_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="set either `layout` or `table`"):
@@ -157,7 +164,8 @@ def test_user_files_one_patient_in_all_headers_is_noticed(load: Load, caplog: py
     ("ids", "block", "count"),
     [
         (["Anonymous"] * 2, {}, 1),
-        (["Anonymous", "Anonymous", "Anonymous", "other"], {}, 2),
+        (["17", "17", "17", "other"], {}, 2),
+        (["Anonymous", "Anonymous", "other"], {}, 2),
         (["Anonymous"] * 3, {"patient_from_header": False}, 1),
         (["Anonymous"] * 3, {"layout": {"path": "{label}/{patient}/{file}"}}, 3),
         ([""] * 3, {}, 1),
@@ -169,7 +177,76 @@ def test_user_files_other_patients_are_not_warned_of(
     patients, warnings = read_dicoms(load, caplog, ids, **block)
     assert len(patients) == count
     assert "name one patient" not in warnings
+    assert "name a placeholder" not in warnings
     assert block != {"patient_from_header": False} or patients == {""}
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["Anonymous", "anonymous ", "ANONYMOUS"],
+        [*["Anonymous"] * 6, "17"],
+        ["0000", "0000", "0000", "17"],
+        [*["No Name"] * 3, "17", "18"],
+    ],
+)
+def test_user_files_placeholder_as_patient_is_noticed(
+    load: Load, caplog: pytest.LogCaptureFixture, ids: list[str]
+) -> None:
+    _, warnings = read_dicoms(load, caplog, ids)
+    count = sum(not name.startswith("1") for name in ids)
+    assert f"the headers of {count} DICOM files name a placeholder as their patient, such as Anonymous" in warnings
+
+
+def test_user_files_placeholder_beside_a_volume_is_noticed(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    files = {f"a/{number}": make_dicom(RAMP, PatientID="Anonymous") for number in range(3)}
+    layout = {"path": "{label}/{file}", "labels": {"a": "sick"}}
+    load(files | {"a/v.nii": make_nifti(make_body())}, {"layout": layout})
+    assert "the headers of 3 DICOM files name a placeholder" in caplog.text
+
+
+@pytest.mark.parametrize("layout", [True, False])
+def test_user_files_class_that_vanishes_in_the_conversion_is_an_error(load: Load, layout: bool) -> None:
+    files = {"a/1.png": SMALL, "b/report": make_report(), "t.csv": b"path,label\na/1.png,sick\nb/report,well\n"}
+    with pytest.raises(UserError, match=r"b/report: a DICOM file without an image"):
+        load(files, {"layout": LAYOUT} if layout else {"table": "t.csv"})
+    skipped = SkippedFiles()
+    files |= {"b/2.png": SMALL, "t.csv": files["t.csv"] + b"b/2.png,well\n"}
+    assert len(load(files, {"layout": LAYOUT} if layout else {"table": "t.csv"}, skipped)) == 2
+    assert skipped.reason("b/report") == "a DICOM file without an image"
+
+
+def test_user_files_corrupted_image_of_a_class_stays_an_image(load: Load) -> None:
+    images = load({"a/1.png": SMALL, "b/2.dcm": make_dicom(RAMP)[:400]}, {"layout": LAYOUT})
+    assert [image.path for image in images] == ["a/1.png", "b/2.dcm"]
+
+
+def test_user_files_converted_image_with_the_name_of_another_is_renamed(load: Load, tmp_path: Path) -> None:
+    files = {"a/1.dcm": make_dicom(RAMP), "a/1.dcm.png": SMALL, "a/1.dcm.png (converted)": SMALL, "b/2.png": SMALL}
+    images = load(files, {"layout": LAYOUT})
+    assert [image.path for image in images] == [
+        "a/1.dcm.png (converted) (converted)", "a/1.dcm.png", "a/1.dcm.png (converted)", "b/2.png",
+    ]  # fmt: skip
+    write_archive(tmp_path / "raw.zip", images)
+
+
+@pytest.mark.parametrize("block", [{"layout": LAYOUT}, {"table": "t.csv"}])
+def test_user_files_archives_among_the_files_are_named_if_something_is_missing(
+    load: Load, block: dict[str, Any]
+) -> None:
+    files = {"README.txt": b"see inner.zip", "inner.zip": make_zip({"a/1.png": SMALL})}
+    files |= {"t.csv": b"path,label\na/1.png,sick\n"}
+    with pytest.raises(UserError, match=r"It contains inner.zip, .*whose files are not read: unpack"):
+        load(files, block)
+
+
+@pytest.mark.parametrize("block", [{"layout": LAYOUT}, {"table": "t.csv"}])
+def test_user_files_missing_images_without_archives_are_not_said_to_be_in_one(
+    load: Load, block: dict[str, Any]
+) -> None:
+    with pytest.raises(UserError, match=r"has no file that matches|does not exist") as caught:
+        load({"README.txt": b"", "t.csv": b"path,label\na/1.png,sick\n"}, block)
+    assert "It contains" not in str(caught.value)
 
 
 def test_user_files_layout_patient_overrides_the_header(load: Load, caplog: pytest.LogCaptureFixture) -> None:
@@ -228,7 +305,7 @@ def test_user_files_every_file_beside_a_table_has_a_reason(
     kind: str, files: dict[str, bytes], listed: set[int]
 ) -> None:
     visible = [name for name in files if not is_hidden(name) and "\r" not in name]
-    rows = [f"{name},x\n" for number, name in enumerate(visible) if number in listed]
+    rows = [f"{name},y\n" for number, name in enumerate(visible) if number in listed]
     table = "path,label\ncertain.png,y\n" + "".join(rows)
     files |= {"certain.png": FILES["x/1.png"], "t.csv": table.encode()}
     skipped = SkippedFiles()

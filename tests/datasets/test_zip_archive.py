@@ -14,6 +14,7 @@ from brain_tumor.datasets.readers.layout import Layout
 from brain_tumor.datasets.readers.layout import read_images as read_images_of
 from brain_tumor.datasets.readers.zip_archive import ZipFiles
 from brain_tumor.datasets.skipped import SkippedFiles
+from tar_files import make_tar
 
 FLAT = Layout(path="{label}/{file}", labels={"yes": "tumor"})
 
@@ -81,9 +82,40 @@ def test_read_images_too_large_or_wrong_size_is_rejected(tmp_path: Path) -> None
         read_images(tmp_path / "wrong", FLAT)
 
 
+def test_zip_files_folder_error_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "brain.zip").mkdir()
+    with pytest.raises(UserError, match=r"brain.zip is a folder, not a zip archive: pack the files as a zip archive"):
+        ZipFiles(tmp_path / "brain.zip")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (make_tar({"a": b"1"}, "gz"), "is a tar.gz archive, not a zip archive: unpack it, and pack the files as a zip"),
+        (make_tar({"a": b"1"}), "is a tar archive, not a zip archive: unpack it"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(99), "is a 7z archive, not a zip archive: unpack it"),
+        (b"Rar!\x1a\x07" + bytes(99), "is a RAR archive, not a zip archive: unpack it"),
+        (b"<html>please sign in</html>", "is a web page, not a zip archive: save the archive itself under this name"),
+        (b"\xff\xd8\xff\xe0" + bytes(99), "is an image, not a zip archive: save the archive itself"),
+    ],
+)
+def test_zip_files_other_content_error_says_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        ZipFiles(tmp_path / "a.zip")
+    assert "download it again" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\1\2\3" * 30, b"PK\x03\x04" + bytes(99)])
+def test_zip_files_damaged_archive_is_to_be_downloaded_again(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be read as a zip archive \(.*\): download it again"):
+        ZipFiles(tmp_path / "a.zip")
+
+
 def test_read_images_text_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("<html>please sign in</html>")
-    with pytest.raises(UserError, match=r"cannot be read as a zip archive \(a web page\): download it again"):
+    with pytest.raises(UserError, match=r"is a web page, not a zip archive: save the archive itself"):
         read_images(tmp_path / "a.zip", FLAT)
 
 

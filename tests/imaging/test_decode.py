@@ -6,12 +6,20 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from brain_tumor.imaging.decode import UnreadableImageError, count_pages, decode_gray, decode_mask, decode_pages
+from brain_tumor.imaging.decode import (
+    UnreadableImageError,
+    count_pages,
+    decode_gray,
+    decode_mask,
+    decode_mask_pages,
+    decode_pages,
+)
 
 PIXELS = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)
 
@@ -213,3 +221,82 @@ def test_decode_gray_mutated_file_is_decoded_or_rejected(kind: str, data: st.Dat
         return
     # A memory address would make the audit differ between runs.
     assert "0x" not in message
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("kind", [".png", ".tiff"])
+def test_decode_mask_color_of_16_bits_counts_small_values(kind: str, channels: int) -> None:
+    values = np.zeros((32, 32, channels), np.uint16)
+    values[20:30, 20:30, 0] = 3
+    if channels == 4:
+        values[..., 3] = 0xFFFF
+    content = cv2.imencode(kind, values)[1].tobytes()
+    assert np.array_equal(decode_mask(content), values[..., 0] > 0)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        np.pad(np.full((2, 2), 1000, np.uint16), 20),
+        np.pad(np.array([[4, 40_000]], np.uint16), 20),
+        np.pad(np.full((2, 2, 3), (0, 0, 4), np.uint8), ((20, 20), (20, 20), (0, 0))),
+    ],
+)
+def test_decode_mask_pages_are_like_single_masks(page: NDArray[Any]) -> None:
+    image = Image.fromarray(page)
+    single = decode_mask(encode(image, "TIFF"))
+    assert single.sum() == np.count_nonzero(page.reshape(*page.shape[:2], -1).max(2))
+    for mask in decode_mask_pages(encode(image, "TIFF", save_all=True, append_images=[image])):
+        assert np.array_equal(mask, single)
+
+
+def test_decode_pages_of_16_bits_are_like_single_images() -> None:
+    color = np.stack([np.rint(RAMP * 4095).astype(np.uint16)] * 3, axis=2)
+    single = cv2.imencode(".tiff", color)[1].tobytes()
+    several = cv2.imencodemulti(".tiff", [color, color[::-1].copy()])[1].tobytes()
+    first, second = decode_pages(several)
+    assert np.array_equal(first, decode_gray(single))
+    assert np.array_equal(second, decode_gray(single)[::-1])
+    assert first.max() == 255
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_decode_pages_white_is_zero_is_inverted_on_each_page(dtype: Any) -> None:
+    image = Image.fromarray((PIXELS.astype(dtype) * np.iinfo(dtype).max) // 255)
+    options = {"tiffinfo": {262: 0}}
+    single = decode_gray(encode(image, "TIFF", **options))
+    for page in decode_pages(encode(image, "TIFF", save_all=True, append_images=[image], **options)):
+        assert np.array_equal(page, single)
+
+
+@pytest.mark.parametrize("bright", [np.s_[0, 0], np.s_[:4, :10]])
+def test_decode_gray_hot_pixels_and_text_do_not_make_12_bits_dark(bright: Any) -> None:
+    values = np.rint(RAMP * 4000).astype(np.uint16)
+    plain = decode_gray(encode(Image.fromarray(values)))
+    values[bright] = 65_535
+    gray = decode_gray(encode(Image.fromarray(values)))
+    assert (gray[bright] == 255).all()
+    rest = np.ones(values.shape, bool)
+    rest[bright] = False
+    np.testing.assert_allclose(gray[rest].astype(int), plain[rest], atol=4)
+
+
+def test_decode_gray_black_and_white_of_16_bits_stays_so() -> None:
+    values = np.where(PIXELS > 200, 65_535, 0).astype(np.uint16)
+    assert np.array_equal(decode_gray(encode(Image.fromarray(values))), values >> 8)
+
+
+@pytest.mark.parametrize("values", [np.rint(RAMP * 4e9).astype(np.uint32), np.rint(RAMP * 200 - 100).astype(np.int8)])
+def test_decode_gray_integers_of_tiff_keep_their_sign(values: NDArray[Any]) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="minisblack")
+    assert np.abs(decode_gray(buffer.getvalue()).astype(int) - RULE).max() <= 2
+
+
+def test_decode_gray_damaged_image_is_told_from_other_content() -> None:
+    with pytest.raises(
+        UnreadableImageError, match=r"^an image file that is damaged or of a kind that is not supported$"
+    ):
+        decode_gray(b"II*\0 and nothing else")
+    with pytest.raises(UnreadableImageError, match=r"^not an image file$"):
+        decode_gray(b"text")

@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,8 +44,9 @@ IMAGES: dict[str, tuple[bytes, str]] = {
     "gzipped nifti": (make_nifti(make_body(), compress=True), "nifti"),
     "nifti 2": (nibabel.Nifti2Image(make_body(), np.eye(4)).to_bytes(), "nifti"),
     "nrrd": (b"NRRD0004\ntype: short\n", "itk"),
-    "metaimage": (b"ObjectType = Image\nNDims = 3\n", "itk"),
+    "metaimage": (b"ObjectType = Image\nNDims = 3\nElementDataFile = LOCAL\n", "itk"),
 }
+OTHER_FILE = "a header whose voxels are in another file, which is not supported: save both as one file"
 OTHERS = {
     b"": "an empty file",
     b"path,label\n": "a text file",
@@ -56,7 +58,10 @@ OTHERS = {
     b"\xd0\xcf\x11\xe0 and more": "a Windows system file or an old office document",
     b"\0\0\0\x18ftypheic": "a HEIC or AVIF image, which is not supported: convert it to PNG",
     gzip.compress(bytes(257) + b"ustar", mtime=0): "a tar.gz archive",
-    gzip.compress(b"text", mtime=0): "gzip data without an image inside",
+    gzip.compress(b"text", mtime=0): "gzip data that is neither a DICOM nor a NIfTI file: unpack it",
+    b"\x28\xb5\x2f\xfd and more": "Zstandard data",
+    b"ObjectType = Image\nNDims = 3\nElementDataFile = a.raw\n": OTHER_FILE,
+    b"NRRD0004\ntype: short\ndata file: a.raw\n\n": OTHER_FILE,
     bytes(range(1, 40)): "content of an unknown kind",
 }
 
@@ -130,6 +135,8 @@ def test_may_hold_several_images_by_suffix(name: str, several: bool) -> None:
         (".git/b.png", True),
         ("__MACOSX/a/b.png", True),
         ("a__MACOSX/b.png", False),
+        ("a/@eaDir/b.png", True),
+        ("a@eaDir/b.png", False),
         ("a.b/c.png", False),
     ],
 )
@@ -141,3 +148,37 @@ def test_formats_import_loads_no_decoder() -> None:
     code = "import sys, brain_tumor.imaging.formats; print(*{'PIL', 'numpy', 'pydicom', 'nibabel'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], cwd=SRC, capture_output=True, text=True, check=True)
     assert result.stdout == "\n"
+
+
+def make_elements(order: str, implicit: bool, *tags: tuple[int, int]) -> bytes:
+    """Make a DICOM file without preamble that begins with some elements."""
+    data = pydicom.Dataset()
+    values = {(8, 5): "ISO_IR 100", (8, 0x18): "1.2.3", (8, 0x60): "MR", (0x10, 0x10): "A^B", (0x10, 0x20): "id"}
+    for tag in tags:
+        data.add_new(tag, pydicom.datadict.dictionary_VR(tag), values[tag])
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, data, implicit_vr=implicit, little_endian=order == "little")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("order", "implicit"), [("little", True), ("little", False), ("big", False)])
+@pytest.mark.parametrize("start", [(8, 5), (8, 0x18), (8, 0x60), (0x10, 0x10)])
+def test_identify_dicom_without_preamble_begins_with_any_element(
+    order: str, implicit: bool, start: tuple[int, int]
+) -> None:
+    tags = [(8, 5), (8, 0x18), (8, 0x60), (0x10, 0x10), (0x10, 0x20)]
+    content = make_elements(order, implicit, *tags[tags.index(start) :]) + bytes([0x28, 0, 2, 0, 2, 0, 0, 0, 1, 0])
+    assert (identify(content, "MR000001").kind == "dicom") == (not implicit or start != (0x10, 0x10))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        bytes([8, 0, 5, 0, 10, 0, 0, 0]) + bytes(300),  # the next element has a smaller tag
+        bytes([8, 0, 5, 0, 0, 0, 1, 0]) + bytes(300),  # a length that no first element has
+        bytes([8, 0]) * 200,
+        bytes([8, 0, 5]),
+    ],
+)
+def test_identify_bytes_that_begin_like_dicom_are_not_images(content: bytes) -> None:
+    assert identify(content, "data").kind is None

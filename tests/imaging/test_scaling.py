@@ -2,8 +2,18 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from brain_tumor.imaging.scaling import clip_percentiles, make_pixels_square, scale_by_percentiles, scale_to_unit
+from brain_tumor.core.types import Floats
+from brain_tumor.imaging.scaling import (
+    clip_percentiles,
+    find_padding,
+    lower_outliers,
+    make_pixels_square,
+    scale_by_percentiles,
+    scale_to_unit,
+)
 
 
 def test_clip_percentiles_limits_are_of_all_values() -> None:
@@ -74,3 +84,46 @@ def test_make_pixels_square_longer_axis_is_enlarged(rows: float, columns: float,
 def test_make_pixels_square_impossible_spacing_is_an_error(rows: float, columns: float) -> None:
     with pytest.raises(ValueError, match="pixel spacings"):
         make_pixels_square(np.zeros((4, 4), np.uint8), rows, columns)
+
+
+@pytest.mark.parametrize("fraction", [0.0001, 0.004, 0.008, 0.3])
+@pytest.mark.parametrize("levels", [(-32768.0,), (-32768.0, -32767.0), (-32768.0, -32767.0, -30000.0)])
+def test_find_padding_any_share_and_up_to_three_levels_are_found(fraction: float, levels: tuple[float, ...]) -> None:
+    inside = np.linspace(-200, 1500, 10_000)
+    outside = np.resize(levels, max(len(levels), round(fraction * len(inside))))
+    values = np.r_[outside, inside]
+    assert np.array_equal(find_padding(values), values < -1000)
+    levels_inside = scale_by_percentiles(values)[len(outside) :]
+    np.testing.assert_allclose(levels_inside, scale_by_percentiles(inside), atol=1e-9)
+
+
+def test_find_padding_values_without_a_gap_or_not_negative_are_none() -> None:
+    assert not find_padding(np.linspace(-1000, 1000, 50)).any()
+    assert not find_padding(np.r_[0.0, np.linspace(1000, 1100, 50)]).any()
+    assert not find_padding(np.array([np.nan, np.inf])).any()
+
+
+def test_lower_outliers_few_values_far_above_are_lowered() -> None:
+    values = np.r_[np.arange(1000.0), 60_000, 65_535]
+    assert lower_outliers(values).tolist() == [*range(1000), 999, 999]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.r_[np.arange(100.0), np.full(20, 5000.0)],  # a sixth of the values: bright tissue, not text
+        np.r_[np.arange(100.0), 150.0],  # not far above
+        np.r_[np.zeros(90), 1.0, 1000.0],  # too few different values: a drawing
+        np.arange(10.0),
+        np.empty(0),
+    ],
+)
+def test_lower_outliers_other_values_stay(values: Floats) -> None:
+    assert np.array_equal(lower_outliers(values), values)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
+def test_scale_by_percentiles_any_values_keep_their_order(numbers: list[float]) -> None:
+    values = np.sort(np.array(numbers))
+    if not find_padding(values).any() and np.unique(values, return_counts=True)[1].max() < 0.2 * len(values):
+        assert (np.diff(scale_by_percentiles(values)) >= 0).all()

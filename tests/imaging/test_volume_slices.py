@@ -124,6 +124,24 @@ def test_take_slices_z_scored_head_on_0_is_found_by_its_content() -> None:
         assert edge.max() == 0, "the background is black, although half of the head is below it"
 
 
+@pytest.mark.parametrize("change", ["unit", "shifted", "bright background", "noisy"])
+def test_take_slices_head_around_a_background_that_is_not_0_is_found(change: str) -> None:
+    body = make_body().astype(float)
+    inside = body > 0
+    scored = np.where(inside, (body - body[inside].mean()) / body[inside].std(), 0.0)
+    values = {
+        "unit": (scored - scored.min()) / np.ptp(scored),
+        "shifted": scored + 3,
+        "bright background": np.where(inside, body, 3 * body.max()),
+        "noisy": scored + np.random.default_rng(0).normal(0, 0.01, body.shape),
+    }[change]
+    slices = take_slices(Volume(values), "axial", 5)
+    assert (slices[0].position, slices[-1].position) == (5, 22), "the first and the last slice of the head"
+    for item in slices:
+        edge = np.r_[item.gray[0], item.gray[-1], item.gray[:, 0], item.gray[:, -1]]
+        assert change == "noisy" or edge.max() == 0, "the background is black"
+
+
 def test_find_foreground_without_negative_values_is_what_is_brighter_than_the_mean() -> None:
     values = np.random.default_rng(0).gamma(1.0, 50.0, (9, 10, 11))
     assert np.array_equal(find_foreground(values), values > values.mean())

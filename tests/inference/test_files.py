@@ -14,10 +14,13 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from brain_tumor.core.types import Gray
+from brain_tumor.datasets.readers.contrasts import MASK, SECOND_MASK, UNUSED_MASK
 from brain_tumor.imaging.decode import decode_gray
 from brain_tumor.inference.files import find_files, read_images
 from clinical_files import RAMP, make_body, make_dicom
 from heads import head, png, small
+
+WITHOUT_HEADER = "the voxels of a NIfTI pair without its .hdr file"
 
 
 def write_dicom(path: Path, frames: Gray) -> None:
@@ -45,12 +48,15 @@ def test_find_files_lists_images_and_dicom_without_hidden(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize("name", [".a.png", "._a.png", "__MACOSX/a.png", ".cache/a.png", "a/__MACOSX/b/a.png"])
+@pytest.mark.parametrize(
+    "name", [".a.png", "._a.png", "__MACOSX/a.png", ".cache/a.png", "a/__MACOSX/b/a.png", "a/@eaDir/b.png"]
+)
 def test_find_files_hidden_path_below_the_folder_is_left_out(name: str, tmp_path: Path) -> None:
-    for file in (tmp_path / name, tmp_path / "b.png"):
+    files = [tmp_path / "a@eaDir/b.png", tmp_path / "b.png"]
+    for file in (tmp_path / name, *files):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(png(head(0, 32)))
-    assert find_files([tmp_path]).images == [tmp_path / "b.png"]
+    assert find_files([tmp_path]).images == files
 
 
 @pytest.mark.parametrize("name", [".scans", "__MACOSX"])
@@ -69,6 +75,22 @@ def test_find_files_named_files_and_missing_paths_stay(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not an image")
     paths = [tmp_path / "notes.txt", tmp_path / "none.png"]
     assert find_files(paths).images == paths
+
+
+def test_find_files_masks_in_a_folder_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    masks = {"a/1_mask.png": MASK, "a/1_seg.png": SECOND_MASK, "a/2_mask.png": UNUSED_MASK}
+    for name in ("a/1.png", "b/2.png", "b/label_3.png", *masks):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png(head(0, 32)))
+    images, skipped = find_files([tmp_path])
+    assert images == [tmp_path / name for name in ("a/1.png", "b/2.png", "b/label_3.png")]
+    assert skipped == [(tmp_path / name, reason) for name, reason in masks.items()]
+
+
+def test_find_files_mask_that_the_user_names_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "1_mask.png").write_bytes(png(head(0, 32)))
+    assert find_files([tmp_path / "1_mask.png"]) == ([tmp_path / "1_mask.png"], [])
+    assert find_files([tmp_path]) == ([tmp_path], [(tmp_path / "1_mask.png", UNUSED_MASK)])
 
 
 def test_find_files_linked_folders_are_walked_once(tmp_path: Path) -> None:
@@ -132,7 +154,25 @@ def test_read_images_pair_is_read_from_both_files(tmp_path: Path) -> None:
     assert [image.error for image in read_images(tmp_path / "v.img", "axial", 3)] == [""] * 3
     (tmp_path / "v.hdr").unlink()
     (image,) = read_images(tmp_path / "v.img")
-    assert image.error == "the voxels of a NIfTI pair without its .hdr file"
+    assert image.error == WITHOUT_HEADER
+
+
+@pytest.mark.parametrize(("voxels", "header"), [("UP.IMG", "UP.HDR"), ("v.img.gz", "v.hdr.gz"), ("v.img", "v.hdr.gz")])
+def test_read_images_header_is_found_in_any_form(voxels: str, header: str, tmp_path: Path) -> None:
+    nibabel.Nifti1Pair(make_body(), np.eye(4)).to_filename(tmp_path / "x.img")
+    for name, source in ((voxels, tmp_path / "x.img"), (header, tmp_path / "x.hdr")):
+        content = source.read_bytes()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        source.unlink()
+    (tmp_path / "other.hdr.gz").write_bytes(gzip.compress(bytes(348)))
+    images, skipped = find_files([tmp_path])
+    assert images == [tmp_path / voxels]
+    assert {path.name: reason for path, reason in skipped} == {
+        header: "the header of an .img file beside it", "other.hdr.gz": "a header without its .img file",
+    }  # fmt: skip
+    assert [image.error for image in read_images(tmp_path / voxels, "axial", 3)] == [""] * 3
+    (tmp_path / header).unlink()
+    assert [image.error for image in read_images(tmp_path / voxels)] == [WITHOUT_HEADER]
 
 
 def test_read_images_volume_gives_slices_of_the_plane(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+import locate
 from dvc_output import ALWAYS_RUN, stages_run
 from heads import shapes
 from project import Project
@@ -121,3 +124,29 @@ def test_repro_other_content_than_expected_is_an_error_until_the_archive_is_back
     (clone.archives / "zipped.zip").write_bytes(archive)
     clone.run("dvc", "repro", *TARGETS)
     assert stages_run(clone.run("dvc", "repro", *TARGETS)) == []
+
+
+@pytest.mark.parametrize(
+    ("study", "recorded"),
+    [
+        ({"recipes": [{"name": "one", "dataset": "mine", "masks": "masks.zip"}]}, ["masks.zip", "mine.zip"]),
+        ({"recipes": [{"name": "one", "dataset": "other", "masks": "masks.zip"}]}, ["mine.zip"]),
+        (None, ["mine.zip"]),
+    ],
+)
+def test_locate_records_the_masks_that_the_study_localization_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Any, recorded: list[str]
+) -> None:
+    for name in ("mine.zip", "masks.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    blocks = {"datasets": {"mine": {"source": {"kind": "archive", "file": "mine.zip"}}}}
+    (tmp_path / "params.yaml").write_text(json.dumps(blocks | ({"localization": study} if study else {})))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_ARCHIVES", str(tmp_path))
+    locate.main("mine")
+    assert sorted(json.loads((tmp_path / "data/sources/mine.json").read_text())) == recorded
+
+
+def test_stage_tumor_masks_depends_on_the_record() -> None:
+    stages = yaml.safe_load((Path(__file__).parents[2] / "stages/localization/dvc.yaml").read_text())["stages"]
+    assert "data/sources/${item.dataset}.json" in stages["tumor_masks"]["do"]["deps"]

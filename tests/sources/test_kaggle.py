@@ -12,12 +12,13 @@ import pytest
 from brain_tumor.core import params
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets import registry
-from brain_tumor.datasets.raw_archive import check_expected, write_archive
+from brain_tumor.datasets.raw_archive import RawImage, check_expected, write_archive
 from brain_tumor.datasets.readers.layout import read_images
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.local_files import find_local_file
-from brain_tumor.sources.kaggle import Source
+from brain_tumor.sources.kaggle import Source, images
 from brain_tumor.sources.kaggle import client as kaggle
+from clinical_files import RAMP, make_dicom
 from servers import SIGNATURE, KaggleServer, run_clean
 
 HANDLE = "someone/brain-scans"
@@ -206,6 +207,45 @@ def test_fetch_unwritable_folder_is_an_error(tmp_path: Path) -> None:
         result = fetch(server.url, tmp_path)
     assert result.returncode == 1
     assert "cannot be written" in result.stderr
+
+
+LAYOUT = {"path": "{label}/{file}", "labels": {"yes": "tumor"}}
+
+
+def read_archive(folder: Path, monkeypatch: pytest.MonkeyPatch, **block: object) -> list[RawImage]:
+    """Read the archive `brain-scans.zip` in `folder`, without a request."""
+    monkeypatch.setenv("DATA_ARCHIVES", str(folder))
+    source = Source.model_validate({"kind": "kaggle", "handle": HANDLE, "version": 1, "layout": LAYOUT} | block)
+    return list(images(source, folder / "scratch", SkippedFiles()))
+
+
+@pytest.mark.parametrize(("from_header", "count"), [(True, 1), (False, 0)])
+def test_images_one_patient_in_all_headers_is_noticed_and_can_be_overridden(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    from_header: bool,
+    count: int,
+) -> None:
+    with zipfile.ZipFile(tmp_path / "brain-scans.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"yes/{number}.dcm", make_dicom(RAMP, PatientID="Anonymous"))
+    found = read_archive(tmp_path, monkeypatch, patient_from_header=from_header)
+    assert len({image.patient for image in found} - {""}) == count
+    assert caplog.text.count("the headers of all 3 DICOM files name one patient") == count
+
+
+def test_images_folder_or_other_archive_under_the_name_error_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "brain-scans.zip"
+    path.mkdir()
+    with pytest.raises(UserError, match=r"brain-scans.zip is a folder, not a zip archive: pack the files"):
+        read_archive(tmp_path, monkeypatch)
+    path.rmdir()
+    path.write_bytes(b"Rar!\x1a\x07" + bytes(99))
+    with pytest.raises(UserError, match=r"brain-scans.zip is a RAR archive, not a zip archive: unpack it"):
+        read_archive(tmp_path, monkeypatch)
 
 
 REAL = {"navoneel": "brain-mri-images-for-brain-tumor-detection", "nickparvar": "brain-tumor-mri-dataset"}

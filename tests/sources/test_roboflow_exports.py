@@ -264,7 +264,7 @@ def make_bomb() -> zipfile.ZipInfo:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not a zip archive", "cannot be read as a zip archive"),
+        (b"not a zip archive", "is a text file, not a zip archive: save"),
         (EXPORT[:-30], "cannot be read as a zip archive"),
         (EXPORT.replace(make_content("a.jpg")[:9], b"wrongggg."), "train/a.jpg is corrupted"),
         (EXPORT.replace(b'"contributor"', b'"contributer"', 1), f"train/{ANNOTATIONS} is corrupted"),

@@ -154,6 +154,55 @@ def test_images_empty_and_missing_text_files_are_background(read: Read, caplog: 
     assert reasons["train/images/empty.png"] == reasons["train/images/none.jpg"] == "no boxes, and `background` is ''"
 
 
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        ("train/images/a\u0308.png", "train/labels/\u00e4.txt"),
+        ("train/images/A.PNG", "train/labels/a.TXT"),
+        ("train/images/a.png", "train/Labels/a.txt"),
+        ("train/Images/a.png", "train/labels/a.txt"),
+        ("train/images/a b .png", "train/labels/a b.txt"),
+    ],
+)
+def test_images_names_that_differ_in_case_blanks_or_form_belong_together(read: Read, image: str, text: str) -> None:
+    images, reasons = read(FILES | {image: PNG, text: MENINGIOMA}, background="notumor")
+    assert summarize(images) == sorted([*SUMMARY, (image, "meningioma", "train", MENINGIOMA_PIXELS)])
+    assert reasons[text] == "a file with boxes"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "other"),
+    [
+        ("train/images/1.jpg", "train/images/1.png", "train/labels/1.txt"),
+        ("train/labels/1.png", "train/images/1.png", "train/labels/1.txt"),
+        ("train/Labels/1.txt", "train/labels/1.txt", "train/images/1.png"),
+        ("train/labels/1.TXT", "train/labels/1.txt", "train/images/1.png"),
+    ],
+)
+def test_images_two_files_of_one_name_are_an_error(read: Read, first: str, second: str, other: str) -> None:
+    files = FILES | {first: PNG if first.endswith("g") else GLIOMA}
+    with pytest.raises(UserError) as caught:
+        read(files)
+    message = str(caught.value)
+    assert all(name in message for name in (first, second))
+    assert f"both belong to {other} by their names" in message
+
+
+def test_images_other_file_beside_an_image_is_no_second_image(read: Read) -> None:
+    images, reasons = read(FILES | {"train/images/1.json": "{}", "train/images/2.json": "{}", "train/images/2": ""})
+    assert summarize(images) == SUMMARY
+    assert reasons["train/images/1.json"] == reasons["train/images/2.json"] == "a JSON file"
+
+
+def test_images_text_file_whose_name_is_nearly_that_of_an_image_is_an_error(read: Read) -> None:
+    files = FILES | {"train/images/scan 1.png": PNG, "train/labels/Scan1.txt": GLIOMA}
+    with pytest.raises(UserError, match=r"train/images/scan 1.png has no text file .* train/labels/Scan1.txt no image"):
+        read(files, background="notumor")
+    images, reasons = read(FILES | {"train/images/scan 1.png": PNG, "train/labels/Scan2.txt": GLIOMA})
+    assert summarize(images) == SUMMARY
+    assert reasons["train/labels/Scan2.txt"] == "boxes of an image that does not exist"
+
+
 def test_images_split_without_any_text_file_is_an_error(read: Read) -> None:
     """Its images would otherwise all become background."""
     files = {name: content for name, content in FILES.items() if name != "test/labels/0.txt"}

@@ -133,10 +133,9 @@ def print_disclaimer(description: Description) -> None:
 
 
 def print_skipped(skipped: Sequence[tuple[Path, str]]) -> None:
-    """Print to standard error which files of the folders are not images, and why."""
+    """Print to standard error which files of the folders are skipped, and why."""
     if skipped:
-        count = "1 file is not an image and is" if len(skipped) == 1 else f"{len(skipped)} files are not images and are"
-        print(f"{count} skipped:", file=sys.stderr)
+        print("1 file is skipped:" if len(skipped) == 1 else f"{len(skipped)} files are skipped:", file=sys.stderr)
     for path, reason in skipped:
         print(f"    {escape_filename(str(path))}: {reason}", file=sys.stderr)
 

@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ CLOCK_TICK_SECONDS = 2.0
 LARGE_FILE_BYTES = 100_000_000  # reading it takes long enough for a log line
 
 
-def update_record(record: Path, source: Mapping[str, Any], cache: Path) -> None:
+def update_record(record: Path, source: Mapping[str, Any], cache: Path, others: Iterable[str] = ()) -> None:
     """Write what the local files of a data set contain; a record that says so already is not touched.
 
     The record is a JSON object: by the name in params.yaml `bytes` and `sha256` of an archive, or `files`, `bytes` and
@@ -37,6 +37,7 @@ def update_record(record: Path, source: Mapping[str, Any], cache: Path) -> None:
         record: path of the record; a new version replaces the old one in one step.
         source: `datasets.<name>.source`; wrong types are left to the download, which checks them.
         cache: path of a file with the SHA-256 sums of known files, so that unchanged files are not read again.
+        others: names of more archives that belong to the data set.
 
     Raises:
         UserError: DATA_ARCHIVES names something that is not a folder, an archive cannot be read, or `record` is not
@@ -47,7 +48,7 @@ def update_record(record: Path, source: Mapping[str, Any], cache: Path) -> None:
     before = _read_record(record)
     hashes = FileHashes(cache)
     after: dict[str, Any] = {}
-    for name in local_names(source):
+    for name in dict.fromkeys([*local_names(source), *others]):
         found = find_local_folder(name) if name == source.get("path") else find_local_file(name)
         if found is None:
             after |= {name: before[name]} if name in before else {}
@@ -77,6 +78,19 @@ def local_names(source: Mapping[str, Any]) -> list[str]:
         yield from (source.get(key) for key in ("file", "path", "masks"))
 
     return [name for name in generate() if isinstance(name, str) and name]
+
+
+def study_masks(localization: Any, dataset: str) -> list[str]:
+    """Return the archives of masks that the study `localization` reads for images of a data set.
+
+    Args:
+        localization: that block of params.yaml; wrong types are left to the study, which checks them.
+        dataset: name of the data set.
+    """
+    recipes = localization.get("recipes") if isinstance(localization, dict) else None
+    entries = [one for one in recipes if isinstance(one, dict)] if isinstance(recipes, list) else []
+    names = [one.get("masks") for one in entries if one.get("dataset") == dataset]
+    return [name for name in names if isinstance(name, str) and name]
 
 
 class FileHashes:

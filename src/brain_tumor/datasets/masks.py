@@ -1,14 +1,19 @@
-"""Masks of a data set's images from a zip archive of the user, searched for in the folders of DATA_ARCHIVES."""
+"""Masks of a data set's images from an archive of the user, searched for in the folders of DATA_ARCHIVES."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
+from brain_tumor.core.cli import SCRATCH
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.zip_archive import ZipFiles
+from brain_tumor.datasets.readers.files import Files, normalize_name
+from brain_tumor.datasets.readers.open_archive import OF_MASKS, open_archive
 from brain_tumor.imaging.decode import UnreadableImageError, decode_gray, decode_mask
 from brain_tumor.imaging.encode import encode_mask
+from brain_tumor.imaging.formats import HEAD_BYTES, identify
 from brain_tumor.local_files import find_local_file
 
 log = logging.getLogger(__name__)
@@ -19,24 +24,27 @@ class TakesMasks(Block):
     """A source whose images may get masks from an archive.
 
     Attributes:
-        masks: file name of a zip archive with masks: for an image `folder/name.jpg`, an image `folder/name.png` of the
-            same size with values above 0 inside the tumor, see `imaging.decode.decode_mask`. Images may lack one. ''
-            for no masks.
+        masks: file name of an archive (zip or tar) with masks: for an image `folder/name.jpg`, an image
+            `folder/name.png` of the same size with values above 0 inside the tumor, see `imaging.decode.decode_mask`.
+            Names are compared with composed letters (NFC) and without blanks around them. Images may lack one. '' for
+            no masks.
     """
 
     masks: str = ""
 
 
-def add_masks(images: Iterable[RawImage], archive: str) -> Iterator[RawImage]:
+def add_masks(images: Iterable[RawImage], archive: str, scratch: Path = SCRATCH) -> Iterator[RawImage]:
     """Yield the images, those with a mask in the archive with it.
 
     Args:
         images: the images of a source.
-        archive: file name of the zip archive.
+        archive: file name of the archive.
+        scratch: folder for temporary files.
 
     Raises:
-        UserError: an archive that is missing or has no mask of these images; a mask that cannot be read, has another
-            size than its image, or belongs to two images or to one that has a mask.
+        UserError: an archive that is missing, cannot be read or has no mask of these images; a mask that cannot be
+            read, has another size than its image, or belongs to two images or to one that has a mask; two masks for
+            one image.
     """
     path = find_local_file(archive)
     if path is None:
@@ -44,12 +52,14 @@ def add_masks(images: Iterable[RawImage], archive: str) -> Iterator[RawImage]:
             f"{archive}, which `masks` names, was not found: put it into a folder of DATA_ARCHIVES, or set `masks` to "
             "'' to go without masks"
         )
-    with ZipFiles(path, advice="copy it again, or pack the files again") as files:
-        members = {_stem(name): name for name in files.names()}
+    with open_archive(path, scratch, OF_MASKS) as files:
+        members: defaultdict[str, list[str]] = defaultdict(list)
+        for name in files.names():
+            members[_stem(name)].append(name)
         used: set[str] = set()
         for image in images:
-            name = members.get(_stem(image.path))
-            if name is None:
+            name = _choose_mask(files, members.get(_stem(image.path), []), image.path)
+            if not name:
                 yield image
                 continue
             if image.mask is not None:
@@ -60,7 +70,7 @@ def add_masks(images: Iterable[RawImage], archive: str) -> Iterator[RawImage]:
                 )
             used.add(name)
             yield image._replace(mask=_checked_mask(files.read(name), image, f"{path}: {name}"))
-    unused = sorted({*members.values()} - used)
+        unused = sorted(set(files.names()) - used)
     if not used:
         raise UserError(f"{path} has no mask of these images (it has {', '.join(unused[:MAX_NAMED])}, …)")
     log.info("%s: masks of %d images", path.name, len(used))
@@ -68,10 +78,19 @@ def add_masks(images: Iterable[RawImage], archive: str) -> Iterator[RawImage]:
         log.warning("%s: %d masks fit no image (%s, …)", path.name, len(unused), ", ".join(unused[:MAX_NAMED]))
 
 
+def _choose_mask(files: Files, names: Sequence[str], image: str) -> str:
+    """Return the one file among those of an image's name that is a mask, '' if there is none."""
+    if len(names) > 1:
+        names = [name for name in names if identify(files.read(name)[:HEAD_BYTES], name).kind]
+    if len(names) > 1:
+        raise UserError(f"{files.path}: {names[0]} and {names[1]} are both masks of {image}: leave one of them")
+    return names[0] if names else ""
+
+
 def _stem(path: str) -> str:
-    """Return the path without the suffix of the file name."""
-    folder, slash, name = path.rpartition("/")
-    return folder + slash + (name.rpartition(".")[0] or name)
+    """Return the path without the suffix of the file name, normalized."""
+    folder, slash, name = normalize_name(path).rpartition("/")
+    return normalize_name(folder + slash + (name.rpartition(".")[0] or name))
 
 
 def _checked_mask(content: bytes, image: RawImage, name: str) -> bytes:

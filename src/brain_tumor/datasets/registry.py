@@ -1,11 +1,12 @@
 """The data sets of params.yaml: their source, expected content, and images."""
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block, read_params
@@ -28,6 +29,13 @@ class ExpectedContent(Block):
 
     counts: dict[str, int]
     fingerprint: str
+
+    @field_validator("fingerprint")
+    @classmethod
+    def _require_digest(cls, fingerprint: str) -> str:
+        if fingerprint and not re.fullmatch("[0-9a-f]{64}", fingerprint):
+            raise ValueError(f"must be the 64 hexadecimal digits that the download logs, or '' (got {fingerprint!r})")
+        return fingerprint
 
 
 class DatasetInfo(Block):
@@ -66,4 +74,4 @@ def load_images(params: Path, name: str, scratch: Path, skipped: SkippedFiles) -
     module: Any = importlib.import_module(f"brain_tumor.sources.{kind}")
     source = read_params(params, f"datasets.{name}.source", module.Source)
     images: Iterator[RawImage] = module.images(source, scratch, skipped)
-    return add_masks(images, source.masks) if isinstance(source, TakesMasks) and source.masks else images
+    return add_masks(images, source.masks, scratch) if isinstance(source, TakesMasks) and source.masks else images

@@ -25,6 +25,10 @@ class SkippedFiles:
         """
         self._reasons[path] = reason
 
+    def reason(self, path: str) -> str:
+        """Return why a file is left out, '' if it is not."""
+        return self._reasons.get(path, "")
+
     def table(self) -> pd.DataFrame:
         """Return the files with the columns path and reason, sorted by path."""
         rows = [(readable_path(path), reason) for path, reason in sorted(self._reasons.items())]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from brain_tumor.core.types import Gray, Masks
-from brain_tumor.imaging.scaling import scale_by_percentiles, to_gray_levels
+from brain_tumor.core.types import Floats, Gray, Masks
+from brain_tumor.imaging.formats import RASTER_MAGIC
+from brain_tumor.imaging.scaling import lower_outliers, scale_by_percentiles, to_gray_levels
 
 MAX_PIXELS = 64_000_000  # of one image
 MAX_PAGES = 4096  # of one file
@@ -20,6 +21,7 @@ MAX_FILE_PIXELS = 512 * 512 * 512  # of all pages or frames of a file together
 MIN_FULL_RANGE = 2**15  # largest value from which 16 bits are in full use
 PHOTOMETRIC_TAG, WHITE_IS_ZERO = 262, 0  # TIFF tag and its value for inverted gray levels
 BITS_TAG = 258  # of TIFF: bits per sample
+SAMPLE_FORMAT_TAG, SIGNED, UNSIGNED = 339, 2, 1  # TIFF tag and its values for integers; without it they are unsigned
 SUBFILE_TAG, REDUCED_RESOLUTION = 254, 1  # TIFF tag and its bit for a smaller copy of another page
 FORMATS = ("JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
@@ -32,14 +34,18 @@ class UnreadableImageError(ValueError):
     """The file cannot be read as an image; the message gives the reason."""
 
 
+class NoImageError(ValueError):
+    """A sound file that gives no image: it has no pixels, or is of a kind that is not supported."""
+
+
 def decode_gray(content: bytes) -> Gray:
     """Decode a file with one image of any mode to gray, upright according to its EXIF tag.
 
     Color becomes ITU-R 601 luma, and transparent pixels become black. Of integers of more than 8 bits, values from 0 to
-    255 stay as they are, and of values that use the whole range of 16 bits (the largest is MIN_FULL_RANGE or more) the
-    high byte is kept. All others (such as 12 bits in 16, signed and floating-point values) are scaled by the data,
-    since files rarely state the range in use: the 0.5th percentile becomes 0 and the 99.8th becomes 255, see
-    `scaling.scale_by_percentiles`.
+    255 stay as they are. Of values that use the whole range of 16 bits, the high byte is kept: the largest is
+    MIN_FULL_RANGE or more, also without the few that `scaling.lower_outliers` lowers. All others (such as 12 bits in
+    16, signed and floating-point values) are scaled by the data, since files rarely state the range in use: the 0.5th
+    percentile becomes 0 and the 99.8th becomes 255, see `scaling.scale_by_percentiles`.
 
     Returns:
         (H, W) uint8, 0 to 255.
@@ -51,7 +57,7 @@ def decode_gray(content: bytes) -> Gray:
     with _opened(content) as image:
         if (count := _count_pages(image)) > 1:
             raise UnreadableImageError(f"{count} images in one file: save each of them as a file of its own")
-        return _convert_to_gray(image, content)
+        return _convert_to_gray(image, content, 0)
 
 
 def count_pages(content: bytes) -> int:
@@ -72,28 +78,11 @@ def decode_pages(content: bytes) -> list[Gray]:
         UnreadableImageError: see `decode_gray`; also more than MAX_PAGES, or more than MAX_FILE_PIXELS in all.
     """
     with _opened(content) as image:
-        if _count_pages(image) == 1:
-            return [_convert_to_gray(image, content)]
-        count = getattr(image, "n_frames", 1)
-        if count > MAX_PAGES:
-            raise UnreadableImageError(f"{count} images in one file, more than {MAX_PAGES:,}")
-        pages, pixels = [], 0
-        for number in range(count):
-            image.seek(number)
-            if _is_reduced_copy(image):
-                continue
-            _reject_large(image.size)
-            pixels += image.width * image.height
-            if pixels > MAX_FILE_PIXELS:
-                raise UnreadableImageError(f"more than {MAX_FILE_PIXELS:,} pixels in all")
-            pages.append(_convert_to_gray(image.copy(), b""))
-        return pages
+        return [_convert_to_gray(image, content, number) for number in _seek_pages(image)]
 
 
 def decode_mask(content: bytes) -> Masks:
-    """Decode a file with one image as a mask: every value above 0 is inside.
-
-    In lossy formats (JPEG, WebP), where compression adds values near 0, values above half the largest one are inside.
+    """Decode a file with one image as a mask, see `decode_mask_pages`.
 
     Returns:
         (H, W).
@@ -101,17 +90,24 @@ def decode_mask(content: bytes) -> Masks:
     Raises:
         UnreadableImageError: see `decode_gray`.
     """
+    if (count := count_pages(content)) > 1:
+        raise UnreadableImageError(f"{count} images in one file: a mask must be one image")
+    return decode_mask_pages(content)[0]
+
+
+def decode_mask_pages(content: bytes) -> list[Masks]:
+    """Decode a file with one or several images as masks: every value above 0 is inside.
+
+    In lossy formats (JPEG, WebP), where compression adds values near 0, values above half the largest one are inside.
+
+    Returns:
+        (H, W) for each image.
+
+    Raises:
+        UnreadableImageError: see `decode_pages`.
+    """
     with _opened(content) as image:
-        if (count := _count_pages(image)) > 1:
-            raise UnreadableImageError(f"{count} images in one file: a mask must be one image")
-        lossy = image.format in LOSSY_FORMATS
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode == "F" or upright.mode.startswith("I"):
-            mask: Masks = np.asarray(upright) > 0
-            return mask
-        values = np.asarray(_blend_on_black(upright).convert("RGB")).max(axis=2)
-        inside: Masks = values > (values.max(initial=0) / 2 if lossy else 0)
-        return inside
+        return [_convert_to_mask(image, content, number) for number in _seek_pages(image)]
 
 
 @contextmanager
@@ -127,9 +123,15 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImageError("not an image file" if content else "an empty file") from None
+        raise UnreadableImageError(_describe_unidentified(content)) from None
     except Exception as error:  # decoders raise almost any exception on broken input
         raise UnreadableImageError(str(error) or type(error).__name__) from None
+
+
+def _describe_unidentified(content: bytes) -> str:
+    if content.startswith(RASTER_MAGIC):
+        return "an image file that is damaged or of a kind that is not supported"
+    return "not an image file" if content else "an empty file"
 
 
 def _reject_large(size: tuple[int, int]) -> None:
@@ -153,37 +155,101 @@ def _count_pages(image: Image.Image) -> int:
 
 
 def _is_reduced_copy(image: Image.Image) -> bool:
-    flags = getattr(image, "tag_v2", {}).get(SUBFILE_TAG, 0)
+    flags = _tag(image, SUBFILE_TAG)
     return isinstance(flags, int) and bool(flags & REDUCED_RESOLUTION)
 
 
-def _convert_to_gray(image: Image.Image, content: bytes) -> Gray:
-    """Convert an image to gray.
+def _seek_pages(image: Image.Image) -> Iterator[int]:
+    """Go to each page of an opened image, and yield its number; smaller copies of another page are left out.
+
+    Raises:
+        UnreadableImageError: more than MAX_PAGES, more than MAX_PIXELS in one, or more than MAX_FILE_PIXELS in all.
+    """
+    if _count_pages(image) == 1:
+        yield 0
+        return
+    count, pixels = getattr(image, "n_frames", 1), 0
+    if count > MAX_PAGES:
+        raise UnreadableImageError(f"{count} images in one file, more than {MAX_PAGES:,}")
+    for number in range(count):
+        image.seek(number)
+        if _is_reduced_copy(image):
+            continue
+        _reject_large(image.size)
+        pixels += image.width * image.height
+        if pixels > MAX_FILE_PIXELS:
+            raise UnreadableImageError(f"more than {MAX_FILE_PIXELS:,} pixels in all")
+        yield number
+
+
+def _convert_to_gray(image: Image.Image, content: bytes, number: int) -> Gray:
+    """Convert a page to gray.
 
     Args:
         image: opened, at the page to convert.
-        content: the file, if it has this page only; color of 16 bits is decoded from it, which Pillow reduces to 8.
+        content: the file; color of 16 bits is decoded from it, which Pillow reduces to 8.
+        number: number of the page.
     """
-    inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
-    if content and _has_deep_color(image, content):
-        image.load()  # raises an error for a truncated file, which OpenCV would fill with zeros
-        if image.format == "PNG":
-            _require_whole_chunks(content)
-        return _decode_deep_color(content)
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F" or image.mode.startswith("I"):
-        gray = _scale_deep(np.asarray(image))
-        return 255 - gray if inverted else gray  # for 8 bits, Pillow inverts them itself
-    return np.asarray(_blend_on_black(image).convert("L"))
+    inverted = _tag(image, PHOTOMETRIC_TAG) == WHITE_IS_ZERO
+    if _has_deep_color(image, content):
+        color = _decode_deep_color(image, content, number)
+        blue, green, red = (color[..., channel] for channel in range(3))
+        return _scale_deep(np.rint(0.299 * red + 0.587 * green + 0.114 * blue).astype(np.uint16))
+    upright = _upright(image)
+    values = _read_values(image, upright)
+    if values is None:
+        return np.asarray(_blend_on_black(upright).convert("L"))
+    gray = _scale_deep(values)
+    return 255 - gray if inverted else gray  # for unsigned 8 bits, Pillow inverts them itself
+
+
+def _convert_to_mask(image: Image.Image, content: bytes, number: int) -> Masks:
+    """Convert a page to a mask, see `decode_mask_pages`; the arguments are those of `_convert_to_gray`."""
+    inside: Masks
+    if _has_deep_color(image, content):
+        inside = _decode_deep_color(image, content, number).max(axis=2) > 0
+        return inside
+    upright = _upright(image)
+    values = _read_values(image, upright)
+    if values is not None:
+        inside = values > 0
+        return inside
+    levels = np.asarray(_blend_on_black(upright).convert("RGB")).max(axis=2)
+    inside = levels > (levels.max(initial=0) / 2 if image.format in LOSSY_FORMATS else 0)
+    return inside
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the current page of an image, upright according to its EXIF tag."""
+    has_pages = image.format not in SINGLE_PAGE_FORMATS and getattr(image, "n_frames", 1) > 1
+    return ImageOps.exif_transpose(image.copy() if has_pages else image)
+
+
+def _read_values(image: Image.Image, upright: Image.Image) -> NDArray[Any] | None:
+    """Return the values (H, W) of the current page if it is gray and not of unsigned 8 bits, otherwise None."""
+    is_signed = _tag(image, SAMPLE_FORMAT_TAG) in (SIGNED, (SIGNED,))
+    if upright.mode == "L" and is_signed:
+        return np.asarray(upright).view(np.int8)
+    if upright.mode != "F" and not upright.mode.startswith("I"):
+        return None
+    values = np.asarray(upright)
+    # Pillow reads unsigned integers of 32 bits as signed ones.
+    is_unsigned = image.format == "TIFF" and not is_signed and _tag(image, BITS_TAG) in (32, (32,))
+    return values.view(np.uint32) if values.dtype == np.int32 and is_unsigned else values
+
+
+def _tag(image: Image.Image, number: int) -> Any:
+    """Return the value of a TIFF tag of the current page, None if it has none."""
+    return getattr(image, "tag_v2", {}).get(number)
 
 
 def _scale_deep(values: NDArray[Any]) -> Gray:
-    """Scale values (H, W) of more than 8 bits to gray levels."""
-    largest = values.max(initial=0)
+    """Scale values (H, W) of more than 8 bits, or signed ones, to gray levels."""
     if values.dtype.kind in "iu" and values.min(initial=0) >= 0:
-        if largest <= 255:
+        if values.max(initial=0) <= 255:
             return values.astype(np.uint8)
-        if MIN_FULL_RANGE <= largest <= 0xFFFF:
+        # A hot pixel or burned-in text does not make full use of the range.
+        if values.max() <= 0xFFFF and lower_outliers(values).max() >= MIN_FULL_RANGE:
             return (values >> 8).astype(np.uint8)
     return to_gray_levels(scale_by_percentiles(values.astype(np.float64)))
 
@@ -201,7 +267,7 @@ def _has_deep_color(image: Image.Image, content: bytes) -> bool:
     """Return whether a file is a PNG or TIFF file of 16 bits with color or transparency."""
     if image.format == "PNG":
         return content[24:25] == b"\x10" and content[25:26] in (b"\2", b"\4", b"\6")
-    bits = getattr(image, "tag_v2", {}).get(BITS_TAG, ())
+    bits = _tag(image, BITS_TAG)
     return isinstance(bits, tuple) and len(bits) >= 3 and set(bits) == {16}
 
 
@@ -214,13 +280,21 @@ def _require_whole_chunks(png: bytes) -> None:
         raise UnreadableImageError("a truncated PNG file")
 
 
-def _decode_deep_color(content: bytes) -> Gray:
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+def _decode_deep_color(image: Image.Image, content: bytes, number: int) -> Floats:
+    """Decode a page of 16 bits with color or transparency: blue, green and red (H, W, 3), blended on black."""
+    image.load()  # raises an error for a truncated file, which OpenCV would fill with zeros
+    if image.format == "PNG":
+        _require_whole_chunks(content)
+    data = np.frombuffer(content, np.uint8)
+    is_single = getattr(image, "n_frames", 1) == 1
+    if is_single:
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    else:
+        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(number, number + 1))[1]
+        pixels = pages[0] if pages else None
     if pixels is None:
         raise UnreadableImageError("color of 16 bits that cannot be decoded")
     values = pixels.astype(np.float64)
-    if values.ndim == 3:
-        blue, green, red = (values[..., channel] for channel in range(3))
-        alpha = values[..., 3] / 0xFFFF if values.shape[2] == 4 else 1.0
-        values = (0.299 * red + 0.587 * green + 0.114 * blue) * alpha
-    return _scale_deep(np.rint(values).astype(np.uint16))
+    if values.ndim == 2:
+        return np.repeat(values[..., None], 3, axis=2)
+    return values[..., :3] * (values[..., 3:] / 0xFFFF if values.shape[2] == 4 else 1.0)

@@ -6,6 +6,7 @@ Of the header, only sex, age, modality, plane and a digest of the patient's id a
 import hashlib
 import io
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from pydicom.uid import (
 )
 
 from brain_tumor.core.types import Floats, Gray, Masks
-from brain_tumor.imaging.decode import MAX_FILE_PIXELS, MAX_PIXELS
+from brain_tumor.imaging.decode import MAX_FILE_PIXELS, MAX_PIXELS, NoImageError
 from brain_tumor.imaging.dicom_frames import (
     Frame,
     apply_window,
@@ -37,15 +38,17 @@ from brain_tumor.imaging.dicom_frames import (
     split_mosaic,
 )
 from brain_tumor.imaging.gzip_data import decompress
-from brain_tumor.imaging.scaling import scale_by_percentiles, to_gray_levels
+from brain_tumor.imaging.scaling import find_padding, scale_by_percentiles, to_gray_levels
 
 DEFLATED_TRANSFER_SYNTAX = b"1.2.840.10008.1.2.1.99"
 PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PADDING_ELEMENTS = ("PixelPaddingValue", "PixelPaddingRangeLimit", "FloatPixelPaddingValue")
+DECIMAL_ELEMENTS = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "PixelSpacing")
+FRAME_SEQUENCES = (
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "FrameVOILUTSequence",
+    "PixelValueTransformationSequence", "PixelMeasuresSequence",
+)  # fmt: skip
 PILLOW_SYNTAXES = (JPEGBaseline8Bit, JPEG2000Lossless, JPEG2000)
-
-
-class NoImageError(ValueError):
-    """A sound DICOM file that is not an image, such as a report or a directory of files."""
 
 
 class DicomFrame(NamedTuple):
@@ -85,17 +88,19 @@ def decode_dicom(content: bytes) -> DicomImage:
 
     Values are rescaled (modality LUT) and windowed by the frame's first window, both by the functional groups of the
     frame in enhanced files. Frames without a window are scaled together by `scaling.scale_by_percentiles`. Padding
-    (PixelPaddingValue) takes no part in it and becomes black. MONOCHROME1 is inverted. Color becomes luma.
+    (PixelPaddingValue, and what `scaling.find_padding` finds) takes no part in it and becomes black, as values do that
+    are not finite. MONOCHROME1 is inverted. Color becomes luma.
 
     Raises:
-        NoImageError: the file has no pixels.
-        ValueError: a deflated file, more than MAX_PIXELS in a frame or more than MAX_FILE_PIXELS in all, or a mosaic
+        NoImageError: the file has no pixels, or is a deflated one.
+        ValueError: more than MAX_PIXELS in a frame or more than MAX_FILE_PIXELS in all, or a mosaic
             of unknown size. For broken files pydicom raises other exceptions as well.
     """
     data = _read_dataset(content)
     sex, age = str(data.get("PatientSex") or ""), re.fullmatch(r"0*(\d+)Y", str(data.get("PatientAge") or ""))
     # The digest groups the slices of a patient without revealing the id.
-    patient = hashlib.sha256(str(data.PatientID).encode()).hexdigest()[:12] if data.get("PatientID") else ""
+    patient_id = str(data.get("PatientID") or "").strip()
+    patient = hashlib.sha256(patient_id.encode()).hexdigest()[:12] if patient_id else ""
     warnings = tuple(_find_warnings(data))  # of the text in the header, before it is converted to numbers
     frames = _decode_frames(data)
     sex = sex if sex in ("F", "M", "O") else ""
@@ -115,7 +120,7 @@ def decode_dicom_mask(content: bytes) -> list[Masks]:
 def _read_dataset(content: bytes) -> pydicom.Dataset:
     content = decompress(content)
     if DEFLATED_TRANSFER_SYNTAX in content[:2048]:  # it would be decompressed whole before its size can be checked
-        raise ValueError("a deflated DICOM file, which is not supported")
+        raise NoImageError("a deflated DICOM file, which is not supported: save it without compression")
     data = pydicom.dcmread(io.BytesIO(content), force=True)
     if not any(name in data for name in PIXEL_ELEMENTS):
         meta = getattr(data, "file_meta", None) or {}
@@ -187,15 +192,14 @@ def _luma_frames(colors: Floats, data: pydicom.Dataset, palette: bool) -> list[G
 
 def _gray_frames(stored: Floats, headers: list[Frame], data: pydicom.Dataset) -> list[Gray]:
     """Convert stored values (N, H, W) to gray images."""
-    padding = _find_padding(stored, data)
-    levels = [
-        apply_window(rescale_values(frame.astype(np.float64), header), header.window)
-        for frame, header in zip(stored, headers, strict=True)
-    ]
+    frames = [rescale_values(frame.astype(np.float64), header) for frame, header in zip(stored, headers, strict=True)]
+    padding = _find_stated_padding(stored, data)
+    for outside, frame in zip(padding, frames, strict=True):
+        outside |= find_padding(frame) | ~np.isfinite(frame)
+    levels = [apply_window(frame, header.window) for frame, header in zip(frames, headers, strict=True)]
     without = [number for number, level in enumerate(levels) if level is None]
     if without:
-        values = np.stack([rescale_values(stored[n].astype(np.float64), headers[n]) for n in without])
-        scaled = scale_by_percentiles(values, padding[without])
+        scaled = scale_by_percentiles(np.stack([frames[number] for number in without]), padding[without])
         for number, level in zip(without, scaled, strict=True):
             levels[number] = level
     inverted = data.PhotometricInterpretation == "MONOCHROME1"
@@ -208,14 +212,16 @@ def _gray_frames(stored: Floats, headers: list[Frame], data: pydicom.Dataset) ->
     return grays
 
 
-def _find_padding(stored: Floats, data: pydicom.Dataset) -> Masks:
+def _find_stated_padding(stored: Floats, data: pydicom.Dataset) -> Masks:
     """Return where stored values are padding, of their shape (PixelPaddingValue, PixelPaddingRangeLimit)."""
-    first = next(read_numbers(data, "PixelPaddingValue"), None)
-    if first is None:
-        first = next(read_numbers(data, "FloatPixelPaddingValue"), None)
+    value, limit, float_value = (next(read_numbers(data, name), None) for name in PADDING_ELEMENTS)
+    first = float_value if value is None else value
     if first is None:
         return np.zeros(stored.shape, np.bool_)
-    last = next(read_numbers(data, "PixelPaddingRangeLimit"), first)
+    last = first if limit is None else limit
+    if stored.dtype.kind == "i":  # some programs write the values of signed pixels as unsigned ones
+        half = 2 ** (8 * stored.itemsize - 1)
+        first, last = (number - 2 * half if number >= half else number for number in (first, last))
     padding: Masks = (stored >= min(first, last)) & (stored <= max(first, last))
     return padding
 
@@ -225,11 +231,17 @@ def _find_warnings(data: pydicom.Dataset) -> list[str]:
     modality = str(data.get("Modality") or "MR")
     if modality != "MR":
         warnings.append(f"the DICOM header states the modality {modality}, not MR")
-    for name in ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"):
+    for name, text in dict.fromkeys(_find_decimal_commas(data)):
+        warnings.append(f"the DICOM header has {name} {text!r}: the comma is read as decimal point")
+    return warnings
+
+
+def _find_decimal_commas(data: pydicom.Dataset) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each number with a comma, also in the functional groups of enhanced files."""
+    for name in DECIMAL_ELEMENTS:
         raw = data.get_item(name)
         if raw is not None and isinstance(raw.value, bytes) and b"," in raw.value:
-            warnings.append(
-                f"the DICOM header has {name} {raw.value.decode('ascii', 'replace').strip()!r}: "
-                "the comma is read as decimal point"
-            )
-    return warnings
+            yield name, raw.value.decode("ascii", "replace").strip()
+    for name in FRAME_SEQUENCES:
+        for item in data.get(name) or []:
+            yield from _find_decimal_commas(item)

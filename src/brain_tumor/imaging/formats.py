@@ -3,6 +3,7 @@
 `identify` is the one function that decides what counts as an image: for downloads, `audit`, `predict` and the app.
 """
 
+import re
 import zlib
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
@@ -37,17 +38,24 @@ OTHER_MAGIC = {
     b"\x89HDF": "an HDF5 or MATLAB file",
     b"MATLAB 5.0": "a MATLAB file",
     b"\x93NUMPY": "a NumPy array",
-    b"\x1f\x8b": "gzip data without an image inside",
+    b"\x1f\x8b": "gzip data that is neither a DICOM nor a NIfTI file: unpack it",
+    b"\x28\xb5\x2f\xfd": "Zstandard data",
 }
 # Text in place of a file that was not downloaded.
 POINTERS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run `git lfs pull` there",
     b"/annex/objects/": "a pointer of git-annex, not the file itself: run `git annex get` there",
 }
+# In the header of a MetaImage or NRRD file: the voxels are in another file.
+OTHER_META_IMAGE_FILE = re.compile(rb"^ElementDataFile[ \t]*=[ \t]*(?!LOCAL[ \t]*\r?$)\S", re.MULTILINE)
+OTHER_NRRD_FILE = re.compile(rb"^(data ?file|LIST)\s*:", re.MULTILINE | re.IGNORECASE)
 HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 GZIP_MAGIC = b"\x1f\x8b"
 # Value representations (PS3.5, 6.2) that a DICOM file's first element may have.
-DICOM_VALUE_TYPES = (b"UL", b"OB", b"UI", b"CS", b"SH", b"DA", b"TM", b"LO", b"US")
+DICOM_VALUE_TYPES = (b"UL", b"OB", b"UI", b"CS", b"SH", b"DA", b"TM", b"LO", b"US", b"PN")
+FIRST_GROUPS = (0x0002, 0x0008, 0x0010)  # of the elements that a DICOM file begins with
+CHECKED_ELEMENTS = 3  # at the beginning of a file without preamble
+MAX_FIRST_VALUE_BYTES = 256  # of these elements
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin")
 
 
@@ -91,8 +99,8 @@ def identify(head: bytes, name: str) -> FileKind:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a path (`/` between folders) is hidden or was added by a system: `.DS_Store`, `__MACOSX`."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    """Return whether a path (`/` between folders) is hidden or was added by a system: `.DS_Store`, `@eaDir`."""
+    return any(part.startswith(".") or part in ("__MACOSX", "@eaDir") for part in name.split("/"))
 
 
 def may_hold_several_images(name: str) -> bool:
@@ -124,7 +132,7 @@ def _kind_by_content(head: bytes) -> Kind | None:
     if (head[344:348] == b"n+1\0" and _is_nifti_header(head)) or head[4:8] == b"n+2\0":
         return "nifti"
     if head.startswith(b"NRRD000") or (head.startswith(b"ObjectType") and b"NDims" in head):
-        return "itk"
+        return None if _names_other_file(head) else "itk"
     return None
 
 
@@ -137,20 +145,34 @@ def _kind_by_suffix(name: str) -> Kind | None:
 
 
 def _is_dicom_without_preamble(head: bytes) -> bool:
-    """Return whether content begins with a DICOM element of the groups 0002 or 0008, as old scanners write them."""
-    if head[:2] not in (b"\x02\0", b"\x08\0") or len(head) < 8:
-        return False
-    if head[4:6] in DICOM_VALUE_TYPES:
-        return True
-    # Implicit value representation: a 32-bit length follows the tag.
-    return head[:4] in (b"\x08\0\0\0", b"\x08\0\x01\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0") and (
-        int.from_bytes(head[4:8], "little") <= 256
-    )
+    """Return whether content begins with DICOM elements of the groups 0002, 0008 or 0010, as old scanners write them.
+
+    Each element has a larger tag than the one before it. With the explicit value representation, its two letters follow
+    the tag; with the implicit one, the length of the value as 32 bits.
+    """
+    order: Literal["little", "big"] = "little" if head[1:2] == b"\0" else "big"
+    position, last_tag = 0, (0, 0)
+    for _ in range(CHECKED_ELEMENTS):
+        group, element = (int.from_bytes(head[start : start + 2], order) for start in (position, position + 2))
+        if len(head) < position + 8 or group not in FIRST_GROUPS or (group, element) < last_tag:
+            return False
+        if head[position + 4 : position + 6] in DICOM_VALUE_TYPES:
+            return True
+        length = int.from_bytes(head[position + 4 : position + 8], order)
+        if order == "big" or length > MAX_FIRST_VALUE_BYTES or length % 2:
+            return False
+        position, last_tag = position + 8 + length, (group, element + 1)
+    return True
 
 
 def _is_nifti_header(head: bytes) -> bool:
     """Return whether content begins with the size of a NIfTI-1, NIfTI-2 or Analyze header."""
     return head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c") and len(head) >= 348
+
+
+def _names_other_file(head: bytes) -> bool:
+    """Return whether the header of a MetaImage or NRRD file names another file with the voxels."""
+    return bool(OTHER_META_IMAGE_FILE.search(head) or OTHER_NRRD_FILE.search(head.partition(b"\n\n")[0]))
 
 
 def _describe_other(head: bytes) -> str:
@@ -166,6 +188,8 @@ def _describe_other(head: bytes) -> str:
     for magic, description in OTHER_MAGIC.items():
         if head.startswith(magic):
             return description
+    if head.startswith((b"NRRD000", b"ObjectType")) and _names_other_file(head):
+        return "a header whose voxels are in another file, which is not supported: save both as one file"
     start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brain_tumor.core.types import Gray, Masks
-from brain_tumor.imaging.decode import count_pages, decode_mask, decode_pages
+from brain_tumor.imaging.decode import count_pages, decode_mask_pages, decode_pages
 from brain_tumor.imaging.formats import HEAD_BYTES, Kind, identify
 from brain_tumor.imaging.scaling import make_pixels_square
 
@@ -154,10 +154,8 @@ def _match_masks(content: bytes | None, name: str, grays: Sequence[Gray]) -> Seq
             from brain_tumor.imaging.dicom import decode_dicom_mask
 
             masks = decode_dicom_mask(content)
-        elif len(grays) > 1:
-            masks = [page > 0 for page in decode_pages(content)]
         else:
-            masks = [decode_mask(content)]
+            masks = decode_mask_pages(content)
     except Exception as error:  # decoders raise almost any exception on broken input
         raise MaskError(f"the mask of {name} cannot be read: {str(error) or type(error).__name__}") from None
     if len(masks) != len(grays):

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from brain_tumor.imaging.decode import NoImageError
+from brain_tumor.imaging.formats import OTHER_NRRD_FILE
 from brain_tumor.imaging.gzip_data import MAX_DECOMPRESSED_BYTES
 from brain_tumor.imaging.volumes import MAX_VOXELS, Volume, select_first_volume
 
 HEADER_BYTES = 2**16  # of text before the voxels; longer headers are rejected
 # A header can name another file that holds the voxels; none is ever opened.
 LOCAL_VOXELS = re.compile(rb"^ElementDataFile\s*=\s*LOCAL\s*$", re.MULTILINE)
-OTHER_NRRD_FILE = re.compile(rb"^(data ?file|LIST)\s*:", re.MULTILINE | re.IGNORECASE)
 
 
 def decode_itk(content: bytes) -> Volume:
@@ -43,7 +44,7 @@ def decode_itk(content: bytes) -> Volume:
             size = reader.GetSize()
             _, warnings = select_first_volume(size)
             if reader.GetNumberOfComponents() != 1:
-                raise ValueError("voxels with several components, which are not gray levels")
+                raise NoImageError("voxels with several components, which are not gray levels")
             if int(np.prod(size, dtype=np.int64)) * 8 > MAX_DECOMPRESSED_BYTES:
                 raise ValueError(f"the shape {size} is not that of a volume of at most {MAX_VOXELS:,} voxels")
             image = reader.Execute()

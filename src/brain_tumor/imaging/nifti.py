@@ -1,17 +1,30 @@
 """Decoding NIfTI-1, NIfTI-2 and Analyze files."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel
 import numpy as np
 
+from brain_tumor.imaging.decode import NoImageError
 from brain_tumor.imaging.gzip_data import decompress
 from brain_tumor.imaging.volumes import Volume, select_first_volume
 
-HEADER_BYTES, SINGLE_FILE_OFFSET = 348, 352  # of NIfTI-1: header, and start of the voxels in a single file
-ANALYZE_OFFSET = slice(108, 112)  # of NIfTI-1: position of the start of the voxels (float32)
-PAIR_MAGIC, SINGLE_MAGIC = b"ni1\0", b"n+1\0"
-MAGIC = slice(344, 348)
+EXTENSION_BYTES = 4  # between the header and the voxels of a single file
+
+
+class _Layout(NamedTuple):
+    """Where a header says where the voxels begin, and that they are in the same file."""
+
+    offset: slice
+    offset_type: str
+    magic: slice
+    single_file: bytes
+
+
+LAYOUTS = {  # by the size of the header, which it states first
+    348: _Layout(slice(108, 112), "f4", slice(344, 348), b"n+1\0"),  # NIfTI-1 and Analyze
+    540: _Layout(slice(168, 176), "i8", slice(4, 12), b"n+2\0\r\n\x1a\n"),  # NIfTI-2
+}
 NO_ORIENTATION = "states no orientation (neither sform nor qform): left and right may be exchanged"
 
 
@@ -26,14 +39,14 @@ def decode_nifti(content: bytes) -> Volume:
         contrasts), the first one.
 
     Raises:
-        ValueError: not a volume of at most MAX_VOXELS, or voxels that are not gray levels. For broken files nibabel
-            raises other exceptions as well.
+        NoImageError: voxels that are not gray levels.
+        ValueError: not a volume of at most MAX_VOXELS. For broken files nibabel raises other exceptions as well.
     """
     content = decompress(content)
     kind = nibabel.Nifti2Image if content[4:8] in (b"n+2\0", b"ni2\0") else nibabel.Nifti1Image
     image: Any = kind.from_bytes(content)
     if image.get_data_dtype().kind not in "biuf":
-        raise ValueError(f"voxels of the type {image.get_data_dtype()}, which are not gray levels")
+        raise NoImageError(f"a volume of the type {image.get_data_dtype()}, whose voxels are not gray levels")
     index, warnings = select_first_volume(image.shape)
     # The file's proxy reads only what is indexed, but does not add an axis.
     values = np.asarray(image.dataobj[tuple(part for part in index if part is not None)], np.float64)
@@ -46,20 +59,23 @@ def decode_nifti(content: bytes) -> Volume:
 
 
 def join_nifti_pair(header: bytes, voxels: bytes) -> bytes:
-    """Join the two files of a NIfTI-1 or Analyze pair (`.hdr` and `.img`, compressed or not) to a single file.
+    """Join the two files of a NIfTI-1, NIfTI-2 or Analyze pair (`.hdr`, `.img`, compressed or not) to a single file.
 
     Raises:
-        ValueError: a header that is too short, or corrupted gzip data.
+        ValueError: a header of another size, or corrupted gzip data.
     """
     header, voxels = decompress(header), decompress(voxels)
-    if len(header) < HEADER_BYTES:
-        raise ValueError(f"a header of {len(header)} bytes instead of {HEADER_BYTES}")
-    order = "<f4" if header[:4] == HEADER_BYTES.to_bytes(4, "little") else ">f4"
-    start = int(np.nan_to_num(np.frombuffer(header[ANALYZE_OFFSET], order))[0].clip(0, len(voxels)))
-    single = bytearray(header[:HEADER_BYTES])
-    single[ANALYZE_OFFSET] = np.array([SINGLE_FILE_OFFSET], order).tobytes()
-    single[MAGIC] = SINGLE_MAGIC
-    return bytes(single) + bytes(SINGLE_FILE_OFFSET - HEADER_BYTES) + voxels[start:]
+    sizes = {order: int(np.frombuffer(header[:4].ljust(4), f"{order}i4")[0]) for order in "<>"}
+    order = next((order for order, size in sizes.items() if size in LAYOUTS), None)
+    if order is None or len(header) < sizes[order]:
+        raise ValueError(f"{len(header)} bytes that are not a header of {' or '.join(map(str, LAYOUTS))} bytes")
+    size, layout = sizes[order], LAYOUTS[sizes[order]]
+    stated = np.frombuffer(header[layout.offset], order + layout.offset_type)[0]
+    start = int(np.nan_to_num(stated).clip(0, len(voxels)))
+    single = bytearray(header[:size])
+    single[layout.offset] = np.array([size + EXTENSION_BYTES], order + layout.offset_type).tobytes()
+    single[layout.magic] = layout.single_file
+    return bytes(single) + bytes(EXTENSION_BYTES) + voxels[start:]
 
 
 def _usable(spacing: tuple[float, ...]) -> tuple[float, float, float]:

@@ -3,12 +3,14 @@
 import numpy as np
 from PIL import Image
 
-from brain_tumor.core.types import Floats, Gray, Ints, Masks
+from brain_tumor.core.types import Floats, Gray, Masks
 
 PERCENTILES = (0.5, 99.8)
 MIN_BACKGROUND_FRACTION = 0.2  # of the values: share of the most frequent value from which it is the background
-MIN_PADDING_FRACTION = 0.01  # of the values: share of the smallest value from which it may be padding
-MIN_PADDING_GAP = 0.1  # between the smallest value and the next one, as a fraction of the range of the others
+MIN_PADDING_GAP = 0.1  # between padding and the next value, as a fraction of the range of the others
+MAX_PADDING_LEVELS = 3  # different values of padding
+MAX_OUTLIER_FRACTION = 0.1  # of the values that may be far above all others
+MIN_LEVELS = 16  # different values of an image that is not only text or a mask
 MAX_ASPECT = 16.0  # of a pixel: spacings that differ more are errors of the header
 SQUARE_TOLERANCE = 0.01  # relative difference of two spacings up to which pixels count as square
 
@@ -30,48 +32,85 @@ def scale_to_unit(values: Floats) -> Floats:
     return (values - low) / max(high - low, 1e-9)
 
 
-def scale_by_percentiles(values: Floats, padding: Masks | None = None) -> Floats:
+def scale_by_percentiles(values: Floats, padding: Masks | None = None, background: Masks | None = None) -> Floats:
     """Scale values of any range to 0 to 1: the 0.5th percentile becomes 0 and the 99.8th becomes 1.
 
-    Padding takes no part in the percentiles and becomes 0: that of the argument, and a smallest value that is far below
-    all others. Background counts as the smallest value: values that are not finite and, where there are negative
-    values, a value that a fifth of all have (a z-scored head on 0).
+    Padding takes no part in the percentiles and becomes 0: that of the argument, and what `find_padding` finds.
+    Background counts as the smallest value: that of the argument, values that are not finite and, where there are
+    negative values, a value that a fifth of all have (a z-scored head on 0). A few values that are far above all
+    others, such as burned-in text, are lowered to these, see `lower_outliers`.
 
     Args:
         values: array of any shape.
         padding: of the same shape, True for values that are known to be padding.
+        background: of the same shape, True for values that are known to be background.
 
     Raises:
         ValueError: no finite value is left.
     """
-    background = ~np.isfinite(values)
-    padding = np.zeros(values.shape, np.bool_) if padding is None else padding & ~background
+    is_finite = np.isfinite(values)
+    background = ~is_finite if background is None else background | ~is_finite
+    padding = find_padding(values) if padding is None else (padding | find_padding(values)) & is_finite
     inside = values[~(background | padding)]
     if not inside.size:
         raise ValueError("all values are padding or not finite")
     if inside.min() < 0:
         levels, counts = np.unique(inside, return_counts=True)
-        if _is_far_below(levels, counts):
-            padding = padding | (values == levels[0])
-            levels, counts = levels[1:], counts[1:]
         most = int(counts.argmax())
         if most > 0 and counts[most] >= MIN_BACKGROUND_FRACTION * values.size:
             background |= values == levels[most]
-        inside = values[~(background | padding)]
-    low = float(inside.min()) if inside.size else 0.0
-    filled = np.where(background, low, values) if background.any() else values
+            inside = values[~(background | padding)]
+    filled = np.where(background, inside.min(), values) if background.any() else values
     if not padding.any():
-        return scale_to_unit(clip_percentiles(filled))
-    darkest, brightest = np.percentile(filled[~padding], PERCENTILES)
+        return scale_to_unit(clip_percentiles(lower_outliers(filled)))
+    kept = lower_outliers(filled[~padding])
+    darkest, brightest = np.percentile(kept, PERCENTILES)
     scaled = ((filled - darkest) / max(brightest - darkest, 1e-9)).clip(0, 1)
     return np.where(padding, 0.0, scaled)
 
 
-def _is_far_below(levels: Floats, counts: Ints) -> bool:
-    """Return whether the first of ascending levels is padding: frequent, and far below the second one."""
-    if len(levels) < 3 or counts[0] < MIN_PADDING_FRACTION * counts.sum():
-        return False
-    return bool(levels[1] - levels[0] > MIN_PADDING_GAP * (levels[-1] - levels[1]))
+def find_padding(values: Floats) -> Masks:
+    """Find padding: negative smallest values that are far below all others, such as -32768 around a scan.
+
+    Args:
+        values: array of any shape; values that are not finite are not padding.
+
+    Returns:
+        Of the same shape, True for padding.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size or finite.min() >= 0:
+        return np.zeros(values.shape, np.bool_)
+    levels = np.unique(finite)
+    for number in range(1, min(MAX_PADDING_LEVELS, len(levels) - 2) + 1):
+        gap, others = levels[number] - levels[number - 1], levels[-1] - levels[number]
+        if gap > MIN_PADDING_GAP * others:
+            padding: Masks = values <= levels[number - 1]
+            return padding
+    return np.zeros(values.shape, np.bool_)
+
+
+def lower_outliers(values: Floats) -> Floats:
+    """Lower a few values that are far above all others to the largest of these.
+
+    They are at most MAX_OUTLIER_FRACTION of the values, with a gap below them of more than half of the whole range and
+    at least MIN_LEVELS different values below the gap: a hot pixel, burned-in text, or padding with a large value.
+
+    Args:
+        values: array of any shape, all finite.
+    """
+    # A gap of more than half of the range contains a whole quarter of it.
+    if not values.size or np.histogram(values, 4)[0].all():
+        return values
+    levels = np.unique(values)
+    if len(levels) <= MIN_LEVELS:
+        return values
+    last = int(np.diff(levels).argmax())  # the last level below the widest gap
+    is_wide = levels[last + 1] - levels[last] > (levels[-1] - levels[0]) / 2
+    if not is_wide or last + 1 < MIN_LEVELS or (values > levels[last]).mean() > MAX_OUTLIER_FRACTION:
+        return values
+    lowered: Floats = np.minimum(values, levels[last])
+    return lowered
 
 
 def to_gray_levels(unit: Floats) -> Gray:

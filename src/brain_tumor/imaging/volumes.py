@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 
 from brain_tumor.core.types import Floats, Gray, Ints, Masks
 from brain_tumor.imaging.decode import MAX_PIXELS
-from brain_tumor.imaging.scaling import make_pixels_square, scale_by_percentiles, to_gray_levels
+from brain_tumor.imaging.scaling import PERCENTILES, make_pixels_square, scale_by_percentiles, to_gray_levels
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Plane = Literal["axial", "coronal", "sagittal"]
 AXES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}  # of a volume in RAS+ orientation
 MAX_VOXELS = 512 * 512 * 512
 MAX_VOLUMES = 4096  # of one file
-MIN_BACKGROUND_FRACTION = 0.05  # of the voxels: share of the most frequent value from which it is the background
+MIN_BACKGROUND_FRACTION = 0.2  # of the voxels: share of the most frequent value from which it is the background
+MIN_FRACTION_OF_NEGATIVES = 0.05  # the same where there are negative values, as in a z-scored head
+SAMPLED_VOXELS = 100_003  # to find the most frequent value; a prime, so that no axis is sampled at one position
+MAX_BORDER_RANGE = 0.05  # of the whole range: that of the middle half of the border voxels of a head in air
 
 
 class Volume(NamedTuple):
@@ -79,7 +82,8 @@ def take_slices(volume: Volume, plane: Plane, count: int, mask: Masks | None = N
 
     Slices are evenly spaced over the range in which the foreground covers at least half its maximum area in a slice.
     The foreground is the mask or, if it is empty or None, that of `find_foreground`. The whole volume is scaled by
-    `scaling.scale_by_percentiles`. Slices whose voxels are not square are enlarged along one axis.
+    `scaling.scale_by_percentiles`, and its background becomes black. Slices whose voxels are not square are enlarged
+    along one axis.
 
     Args:
         volume: the volume.
@@ -98,7 +102,7 @@ def take_slices(volume: Volume, plane: Plane, count: int, mask: Masks | None = N
     if slice_size > MAX_PIXELS:
         raise ValueError(f"slices of {slice_size:,} pixels, more than {MAX_PIXELS:,}")
     positions = choose_positions(mask if mask is not None and mask.any() else find_foreground(values), plane, count)
-    grays = to_gray_levels(scale_by_percentiles(values))
+    grays = to_gray_levels(scale_by_percentiles(values, background=find_background(values)))
     # The displayed slice is transposed: its columns lie along the first of the two other axes.
     column_spacing, row_spacing = (volume.spacing[k] for k in range(3) if k != axis)
 
@@ -118,8 +122,8 @@ def take_slices(volume: Volume, plane: Plane, count: int, mask: Masks | None = N
 def find_foreground(values: Floats) -> Masks:
     """Find the voxels that differ from the background by more than the mean difference.
 
-    The background is the most frequent value, if 5 % of the voxels have it, otherwise the minimum: the head of a
-    z-scored volume has values below its background of 0. Voxels that are not finite are background.
+    The background is the value that a fifth of all voxels have (a twentieth, where there are negative values).
+    Otherwise it is the median of the outermost voxels if these have nearly one value, as in air, or the minimum.
 
     Args:
         values: (X, Y, Z).
@@ -131,14 +135,54 @@ def find_foreground(values: Floats) -> Masks:
     inside = values if finite.all() else values[finite]
     if not inside.size:
         return finite
-    background = float(inside.min())
-    if background < 0:
-        levels, counts = np.unique(inside, return_counts=True)
-        if counts.max() >= MIN_BACKGROUND_FRACTION * values.size:
-            background = float(levels[counts.argmax()])
+    fraction = MIN_FRACTION_OF_NEGATIVES if inside.min() < 0 else MIN_BACKGROUND_FRACTION
+    frequent = None if _is_masked(finite) else _most_frequent_value(inside, fraction * values.size)
+    background = _border_value(values, inside) if frequent is None else frequent
     difference = np.abs(np.where(finite, values, background) - background)
     foreground: Masks = difference > difference.mean()
     return foreground
+
+
+def find_background(values: Floats) -> Masks:
+    """Find the voxels (X, Y, Z) of the background: not finite, or the value that a fifth of all voxels have.
+
+    The head of a z-scored volume has values below its background of 0, also after its values were made positive.
+    """
+    finite = np.isfinite(values)
+    if _is_masked(finite):
+        return ~finite
+    inside = values[finite]
+    background = _most_frequent_value(inside, MIN_BACKGROUND_FRACTION * values.size)
+    if background is None or background == inside.min():  # the smallest value becomes black anyway
+        return ~finite
+    is_background: Masks = ~finite | (values == background)
+    return is_background
+
+
+def _is_masked(finite: Masks) -> bool:
+    """Return whether so many voxels are not finite that they are the background."""
+    return bool(np.count_nonzero(~finite) >= MIN_BACKGROUND_FRACTION * finite.size)
+
+
+def _most_frequent_value(inside: Floats, min_count: float) -> float | None:
+    """Return the most frequent value of a sample, None if fewer than `min_count` voxels have it."""
+    if not inside.size:
+        return None
+    levels, counts = np.unique(inside.ravel()[:: max(1, inside.size // SAMPLED_VOXELS)], return_counts=True)
+    level = levels[counts.argmax()]
+    return float(level) if np.count_nonzero(inside == level) >= min_count else None
+
+
+def _border_value(values: Floats, inside: Floats) -> float:
+    """Return the median of the outermost voxels if they have nearly one value, as in air; otherwise the minimum."""
+    is_border = np.ones(values.shape, np.bool_)
+    is_border[tuple(slice(1, -1) if size > 2 else slice(None) for size in values.shape)] = False
+    border = values[is_border & np.isfinite(values)]
+    if not border.size:
+        return float(inside.min())
+    low, median, high = np.percentile(border, (25, 50, 75))
+    darkest, brightest = np.percentile(inside, PERCENTILES)
+    return float(median if high - low <= MAX_BORDER_RANGE * (brightest - darkest) else inside.min())
 
 
 def choose_positions(foreground: Masks, plane: Plane, count: int) -> Ints:

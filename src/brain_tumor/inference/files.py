@@ -1,12 +1,13 @@
 """Files and folders as gray images: ordinary images, DICOM files and volumes."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 from brain_tumor.core.types import Gray
+from brain_tumor.datasets.readers.contrasts import describe_header, find_other_of_pair, pair_masks
 from brain_tumor.datasets.readers.files import HIDDEN
 from brain_tumor.imaging.formats import HEAD_BYTES, identify, is_hidden
 from brain_tumor.imaging.image_files import needs_conversion, read_image_file
@@ -48,37 +49,43 @@ class FoundFiles(NamedTuple):
 def find_files(paths: Iterable[Path]) -> FoundFiles:
     """Find the files among the paths, and the images in the folders among them, sorted within each folder.
 
-    In folders, the content of a file decides whether it is an image, see `formats.identify`; hidden files are skipped.
-    A folder without images, an unreadable folder, a link to nothing and a path that does not exist are listed among the
-    images.
+    In folders, the content of a file decides whether it is an image, see `formats.identify`; hidden files and those
+    that are named as masks, see `pair_masks`, are skipped. A folder without images, an unreadable folder, a link to
+    nothing and a path that does not exist are listed among the images.
     """
     images: list[Path] = []
     skipped: list[tuple[Path, str]] = []
     for path in paths:
         errors: list[OSError] = []
-        found, others = [], []
-        for file in walk_files(path, errors.append):
-            if reason := _reason_to_skip(file, path):
-                others.append((file, reason))
-            else:
-                found.append(file)
+        files = {file.relative_to(path).as_posix(): file for file in walk_files(path, errors.append)}
+        by_lower_name = {name.lower(): name for name in files if not is_hidden(name)}
+        reasons = {name: _reason_to_skip(file, name, by_lower_name) for name, file in files.items()}
+        reasons |= pair_masks([name for name, reason in reasons.items() if not reason]).reasons
+        found = [file for name, file in files.items() if not reasons[name]]
         unreadable = [Path(error.filename) for error in errors]
         images += sorted(found + [folder for folder in unreadable if folder.is_dir()]) or [path]
-        skipped += sorted(others)
+        skipped += sorted((file, reasons[name]) for name, file in files.items() if reasons[name])
     return FoundFiles(images, skipped)
 
 
-def _reason_to_skip(file: Path, folder: Path) -> str:
-    """Return why a file below the folder is not an image, '' if it is; the folder itself may be hidden."""
-    if is_hidden(file.relative_to(folder).as_posix()):  # macOS adds a hidden file to each file
+def _reason_to_skip(file: Path, name: str, names: Mapping[str, str]) -> str:
+    """Return why a file in a folder is not an image, '' if it is.
+
+    Args:
+        file: the file.
+        name: its path relative to the folder, which may itself be hidden.
+        names: all such paths by their form in lower case.
+    """
+    if is_hidden(name):  # macOS adds a hidden file to each file
         return HIDDEN
     if not file.is_file():
         return "" if file.is_symlink() else "not a regular file"
     try:
         with file.open("rb") as content:
-            return identify(content.read(HEAD_BYTES), file.name).reason
+            kind, reason = identify(content.read(HEAD_BYTES), file.name)
     except OSError:
         return ""  # its kind is unknown: it is listed, and reported as unreadable
+    return (describe_header(name, names) or reason) if kind is None else ""
 
 
 def read_images(path: Path, plane: str = "axial", count: int = 5) -> list[GrayImage]:
@@ -97,10 +104,10 @@ def read_images(path: Path, plane: str = "axial", count: int = 5) -> list[GrayIm
         if problem := _find_problem(path):
             return [GrayImage(name, None, problem)]
         content = _read_limited(path)
-        if identify(content[:HEAD_BYTES], path.name).kind == "nifti-voxels" and path.with_suffix(".hdr").is_file():
+        if identify(content[:HEAD_BYTES], path.name).kind == "nifti-voxels" and (header := _find_header(path)):
             from brain_tumor.imaging.nifti import join_nifti_pair
 
-            content = join_nifti_pair(_read_limited(path.with_suffix(".hdr")), content)
+            content = join_nifti_pair(_read_limited(header), content)
         if not needs_conversion(content, path.name):
             return _decode(name, content, plane, count)
         with VOLUME_LOCK:
@@ -118,6 +125,13 @@ def _find_problem(path: Path) -> str:
         return "does not exist"
     # Reading a pipe or a device might never end.
     return "" if str(path) == "/dev/stdin" else find_problem(path)
+
+
+def _find_header(voxels: Path) -> Path | None:
+    """Return the header beside an `.img` file, None if there is none."""
+    names = {file.name.lower(): file.name for file in voxels.parent.iterdir()}
+    header = voxels.parent / (find_other_of_pair(voxels.name, names) or voxels.name)
+    return header if header != voxels and header.is_file() else None
 
 
 def _read_limited(path: Path) -> bytes:

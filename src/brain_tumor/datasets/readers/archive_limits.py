@@ -1,16 +1,17 @@
-"""What an archive of others must not contain, whatever its format."""
+"""What an archive of others must not contain, whatever its format, and what a file is that is not an archive."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.imaging.formats import IMAGE_SUFFIXES
+from brain_tumor.imaging.formats import HEAD_BYTES, IMAGE_SUFFIXES, identify
 
 MAX_ARCHIVE_BYTES = 64 * 2**30  # decompressed, all members together
 MAX_MEMBER_BYTES = 2 * 2**30  # decompressed
 MAX_COMPRESSION_RATIO = 1000
 MIN_RATIO_CHECK_BYTES = 2**20  # what decompresses to less may have any ratio
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+SAVE_ITSELF = "save the archive itself under this name"
 
 
 def portable_name(name: str) -> str:
@@ -63,3 +64,36 @@ def reject_nested_archive(names: Sequence[str], path: Path) -> None:
             f"{path} contains nothing but {names[0]}{more}, an archive in an archive: unpack it once, and use what "
             "comes out"
         )
+
+
+def describe_inner_archives(names: Sequence[str], path: Path) -> str:
+    """Return what to do about archives among the files of a source in which something was not found, '' for none.
+
+    Args:
+        names: the files of the source.
+        path: path of the archive or folder.
+    """
+    inner = [name for name in names if name.lower().endswith(ARCHIVE_SUFFIXES)]
+    if not inner:
+        return ""
+    more = f" and {len(inner) - 1} more" if len(inner) > 1 else ""
+    if path.is_dir():
+        return f"It contains {inner[0]}{more}, whose files are not read: unpack such an archive in the folder."
+    return (
+        f"It contains {inner[0]}{more}, an archive in an archive, whose files are not read: unpack both, and pack the "
+        "files again, or set `kind: folder` for them."
+    )
+
+
+def describe_non_archive(path: Path) -> tuple[str, bool]:
+    """Return what a file that is not read as an archive is, and whether it is an archive of another format.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            kind, reason = identify(file.read(HEAD_BYTES), "")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return reason or "an image", kind is None and ("archive" in reason or "data" in reason)

@@ -1,26 +1,42 @@
-"""What file names tell about volumes and masks: contrasts of one head, its mask, and the files of a NIfTI pair."""
+"""What file names tell about images and masks: contrasts of one head, its mask, and the files of a NIfTI pair."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from brain_tumor.datasets.readers.files import Files, normalize_name
-from brain_tumor.imaging.formats import HEAD_BYTES, IMAGE_SUFFIXES, ITK_SUFFIXES, NIFTI_SUFFIXES, identify
-from brain_tumor.imaging.nifti import join_nifti_pair
+from brain_tumor.imaging import formats
 
+MASK = "a mask of images of this data set"
+SECOND_MASK = "a second mask of images of this data set: of several masks, the first by name is used"
+UNUSED_MASK = "named as a mask (_seg, _mask, _segmentation, _label), but no image goes with it"
 VOXEL_SUFFIXES = (".img", ".img.gz")
 HEADER_SUFFIXES = (".hdr", ".hdr.gz")
-VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *VOXEL_SUFFIXES)
-STEM = re.compile(
-    "(.+?)(?:" + "|".join(map(re.escape, sorted((*IMAGE_SUFFIXES, *VOLUME_SUFFIXES), key=len, reverse=True))) + ")",
-    re.IGNORECASE,
+VOLUME_SUFFIXES = (*formats.NIFTI_SUFFIXES, *formats.ITK_SUFFIXES, *VOXEL_SUFFIXES)
+SUFFIXES = sorted((*formats.IMAGE_SUFFIXES, *VOLUME_SUFFIXES), key=len, reverse=True)
+# The expressions below are those of a file name without folder and suffix.
+NUMBER = r"(?:[-_. ](?:slice[-_. ]?)?(?P<number>\d+))?"  # of a slice or a series
+CONTRASTS = "t1|t1w|t1c|t1ce|t1gd|t1n|t1post|t1wce|t2|t2w|t2f|t2flair|t2star|t2starw|flair|pd|pdw|dwi|dti|adc|swi|asl"
+MODIFIERS = (
+    "ce|gd|gad|contrast|pre|post|bias|n4|corrected|brain|bet|stripped|unstripped|reg|registered|noreg|eddy|fa|md|l[123]|"
+    r"norm|normalized|resampled|mni|native|iso|\d+mm|ax|axial|cor|coronal|sag|sagittal|tra|2d|3d"
 )
-MASK = re.compile(r"(.*?)(?:(?<=/)|^|[-_ ])(?:seg|mask|segmentation|label)", re.IGNORECASE)
 CONTRAST = re.compile(
-    r"(.*?)(?:(?<=/)|^|[-_. ])"
-    r"(?:t1|t1w|t1c|t1ce|t1gd|t1n|t1post|t1wce|t2|t2w|t2f|t2flair|t2star|t2starw|flair|pd|pdw|dwi|adc|swi)",
+    r"(?:(?P<head>.*?)[-_. ])??(?:mr[-_. ])?"
+    rf"(?P<contrast>(?:{CONTRASTS})(?:[-_. ](?:{CONTRASTS}|{MODIFIERS}))*){NUMBER}",
     re.IGNORECASE,
 )
+AUTHORS = "manual|auto|automated|automatic|approx|final|expert|corrected"
+MASK_AT_END = re.compile(
+    rf"(?:(?P<head>.*?)[-_ ])??(?:(?:whole|wholetumou?r|tumou?rs?|lesions?|{AUTHORS})[-_ ])*"
+    rf"(?P<mask>segm?|segmentation|mask|labels?|roi)(?:[-_ ](?:{AUTHORS}))*{NUMBER}",
+    re.IGNORECASE,
+)
+MASK_AT_START = re.compile(r"(?:seg|segmentation|mask|label)[-_ ](?P<head>.+)", re.IGNORECASE)
+# BraTS 2015: VSD.Brain.XX.O.MR_T1.54512 and its mask VSD.Brain_3more.XX.O.OT.54515, each in a folder of its name.
+BRATS_2015 = re.compile(r"VSD\.Brain(?:_\d*more)?(?=\.)", re.IGNORECASE)
+BRATS_2015_MASK = re.compile(r"(?P<head>VSD\.Brain\..*)\.OT(?:\.(?P<number>\d+))?", re.IGNORECASE)
 BIDS_SUBJECT = re.compile(r"(.*?(?:^|/)sub-[a-z0-9]+)[_/.]", re.IGNORECASE)  # of the Brain Imaging Data Structure
 
 
@@ -29,11 +45,47 @@ class MaskPairs(NamedTuple):
 
     Attributes:
         by_image: name of the mask of each image that has one.
-        unused: files that are named as masks and fit no image.
+        reasons: all files that are named as masks, each with the reason why it is not an image.
     """
 
     by_image: dict[str, str]
-    unused: list[str]
+    reasons: dict[str, str]
+
+    @property
+    def unused(self) -> list[str]:
+        """The masks that are not used: those that fit no image, and second ones."""
+        return [name for name, reason in self.reasons.items() if reason != MASK]
+
+
+class _Contrast(NamedTuple):
+    """A file that is named after a contrast.
+
+    Attributes:
+        head: the path before the contrast; if that is a folder, with the final `/`.
+        contrast: with its modifiers, in lower case.
+        number: the one at the end, '' for none.
+    """
+
+    head: str
+    contrast: str
+    number: str
+
+
+class _Mask(NamedTuple):
+    """A file that is named as a mask.
+
+    Attributes:
+        heads: paths before the word for a mask, with and without words such as `tumor`, the best one first.
+        number: the one at the end, '' for none.
+        is_certain: whether it is a mask in any case, not only if images with a contrast and the same head exist.
+    """
+
+    heads: tuple[str, ...]
+    number: str
+    is_certain: bool
+
+
+_Key = tuple[bool, str, str]  # under which an image looks for its mask: whether it is a volume, head, number
 
 
 class ImageReader:
@@ -46,74 +98,155 @@ class ImageReader:
     def read(self, name: str) -> tuple[bytes, str]:
         """Return the content of a file, and why it is not an image: '' if it is one."""
         content = self._files.read(name)
-        kind, reason = identify(content[:HEAD_BYTES], name)
+        kind, reason = formats.identify(content[: formats.HEAD_BYTES], name)
         if kind == "nifti-voxels":
             return self._add_header(name, content)
         return content, (self.describe_header(name) or reason) if kind is None else ""
 
     def describe_header(self, name: str) -> str:
-        """Return what a file with the suffix `.hdr` is, '' for other files."""
-        if not name.lower().endswith(HEADER_SUFFIXES):
-            return ""
-        has_voxels = self._find_sibling(name, HEADER_SUFFIXES, VOXEL_SUFFIXES)
-        return "the header of an .img file beside it" if has_voxels else "a header without its .img file"
+        """Return what a file with the suffix `.hdr` or `.hdr.gz` is, '' for other files."""
+        return describe_header(name, self._names)
 
     def _add_header(self, name: str, voxels: bytes) -> tuple[bytes, str]:
-        header = self._find_sibling(name, VOXEL_SUFFIXES, HEADER_SUFFIXES)
+        header = find_other_of_pair(name, self._names)
         if not header:
             return voxels, "voxels without their .hdr file"
+        from brain_tumor.imaging.nifti import join_nifti_pair
+
         try:
             return join_nifti_pair(self._files.read(header), voxels), ""
         except ValueError as error:
             return voxels, f"voxels whose .hdr file cannot be used ({error})"
 
-    def _find_sibling(self, name: str, suffixes: Collection[str], others: Collection[str]) -> str:
-        """Return the name of the other file of a pair, '' if it does not exist."""
-        suffix = max((end for end in suffixes if name.lower().endswith(end)), key=len)
-        stem = name.lower()[: -len(suffix)]
-        return next((self._names[stem + other] for other in others if stem + other in self._names), "")
+
+def find_other_of_pair(name: str, names: Mapping[str, str]) -> str:
+    """Return the other file of the pair of an `.img` or `.hdr` file, '' if none; `names`: all by lower-case name."""
+    name = name.lower()
+    others = HEADER_SUFFIXES if name.endswith(VOXEL_SUFFIXES) else VOXEL_SUFFIXES
+    stem = name.removesuffix(".gz")[: -len(".img")]
+    return next((names[stem + other] for other in others if stem + other in names), "")
 
 
-def volume_patient(name: str) -> str:
-    """Return the patient of a volume as its path tells: without the contrast at its end, '' if it is no volume.
-
-    `a/BraTS_001_t1.nii.gz` and `a/BraTS_001_flair.nii.gz` are `a/BraTS_001`. In paths of the Brain Imaging Data
-    Structure, the patient is the subject: `a/sub-01` for `a/sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz`.
-    """
-    if not _is_volume(name):
+def describe_header(name: str, names: Mapping[str, str]) -> str:
+    """Return what a file with one of HEADER_SUFFIXES is, '' for other files; `names`: all by lower-case name."""
+    if not name.lower().endswith(HEADER_SUFFIXES):
         return ""
-    if subject := BIDS_SUBJECT.match(normalize_name(name)):
-        return subject[1]
-    stem = _stem(name)
-    base = _without_contrast(stem)
-    return (base and base.rstrip("/")) or stem
+    return (
+        "the header of an .img file beside it" if find_other_of_pair(name, names) else "a header without its .img file"
+    )
+
+
+def find_patients(names: Collection[str]) -> dict[str, str]:
+    """Return the patients of files as their paths tell, '' for none.
+
+    - Volumes: the path without the contrast at its end, `a/P1` for `a/P1_t1.nii.gz` and `a/P1_T2_FLAIR.nii.gz`. A
+      number after the contrast is left out, too, unless a contrast has several, which may be those of patients.
+    - Volumes in paths of the Brain Imaging Data Structure: the subject, `a/sub-01` for `a/sub-01/ses-1/sub-01_T1w.nii`.
+    - Ordinary images only if several contrasts, or a contrast and a mask, have the same name: `a/P1` for `a/P1_t1.png`
+      and `a/P1_flair.png`. With numbers of slices (`a/P1_t1_055.png`), that name must contain a digit.
+
+    Args:
+        names: all files of a data set, with the masks.
+    """
+    contrasts, masks = _find_contrasts_and_masks(names)
+    heads = _find_raster_patients(contrasts, masks)
+    patients = dict.fromkeys(names, "")
+    for name in filter(_is_volume, patients):
+        patients[name] = _patient_of_volume(name, contrasts.get(name))
+    for name, contrast in contrasts.items():
+        if contrast.head in heads and not _is_volume(name):
+            patients[name] = contrast.head.rstrip("/")
+    return patients
 
 
 def pair_masks(names: Collection[str]) -> MaskPairs:
     """Find the masks among the files of a data set.
 
-    A file whose stem ends in `_seg`, `_mask`, `_segmentation` or `_label` (also after `-`, in any case) is the mask of
-    the images with the same stem in its folder. The mask of a volume belongs to all contrasts with that stem. Several
-    masks of one image: the first by name is used.
+    A file whose stem ends in `_seg`, `_segm`, `_segmentation`, `_mask`, `_label` or `_roi` (also after `-`, in any
+    case, and with words as in `_tumor_seg_manual`) is the mask of the images with the same stem in its folder, and of
+    all contrasts with that stem. Volumes may also start with `seg_`, `mask_` or `label_`. With a number at its end
+    (`P1_seg_055`), a file is a mask only if there are contrasts with that stem (`P1_t1_055`). Several masks of one
+    image: the first by name is used.
     """
-    bases = {name: match[1] for name in sorted(names) if (match := MASK.fullmatch(_stem(name)))}
-    masks: dict[tuple[bool, str], str] = {}
-    for name, base in bases.items():
-        masks.setdefault((_is_volume(name), base), name)
-    by_image = {}
-    for name in sorted(set(names) - bases.keys()):
-        mask = next((masks[key] for key in _mask_keys(name) if key in masks), None)
-        if mask is not None and not name.lower().endswith(HEADER_SUFFIXES):
+    contrasts, masks = _find_contrasts_and_masks(names)
+    by_key: dict[_Key, str] = {}
+    for _, name, key in sorted((rank, name, key) for name, keys in masks.items() for rank, key in enumerate(keys)):
+        by_key.setdefault(key, name)
+    by_image, wanted = {}, set()
+    for name in sorted(set(names) - masks.keys()):
+        if name.lower().endswith(HEADER_SUFFIXES):
+            continue
+        keys = list(_mask_keys(name, contrasts.get(name)))
+        wanted.update(keys)
+        if mask := next((by_key[key] for key in keys if key in by_key), ""):
             by_image[name] = mask
-    return MaskPairs(by_image, sorted(bases.keys() - set(by_image.values())))
+    used = set(by_image.values())
+    reasons = {
+        name: MASK if name in used else UNUSED_MASK if wanted.isdisjoint(keys) else SECOND_MASK
+        for name, keys in masks.items()
+    }
+    return MaskPairs(by_image, reasons)
 
 
-def _mask_keys(name: str) -> Iterator[tuple[bool, str]]:
+def _find_contrasts_and_masks(names: Collection[str]) -> tuple[dict[str, _Contrast], dict[str, list[_Key]]]:
+    """Return the files that are named after a contrast, and the masks, sorted, with the keys that images look for."""
+    parsed = {name: mask for name in sorted(set(names)) if (mask := _parse_mask(name))}
+    contrasts = _find_contrasts(set(names) - parsed.keys())
+    heads = {(_is_volume(name), contrast.head) for name, contrast in contrasts.items()}
+    numbered = {(_is_volume(name), contrast.head) for name, contrast in contrasts.items() if contrast.number}
+    masks = {}
+    for name, mask in parsed.items():
+        owners = [(_is_volume(name), head) for head in mask.heads]
+        if mask.is_certain or not heads.isdisjoint(owners):
+            masks[name] = [(*owner, mask.number if owner in numbered or not owner[0] else "") for owner in owners]
+    return contrasts, masks
+
+
+def _find_contrasts(names: Iterable[str]) -> dict[str, _Contrast]:
+    """Return the files that are named after a contrast; volumes without numbers that do not tell heads apart."""
+    contrasts = {name: contrast for name in names if (contrast := _parse_contrast(name))}
+    numbers = defaultdict(set)
+    for name, found in contrasts.items():
+        if found.number and _is_volume(name):
+            numbers[found.head, found.contrast].add(found.number)
+    several = {head for (head, _), values in numbers.items() if len(values) > 1}
+    return {
+        name: contrast._replace(number="") if _is_volume(name) and contrast.head not in several else contrast
+        for name, contrast in contrasts.items()
+    }
+
+
+def _find_raster_patients(contrasts: Mapping[str, _Contrast], masks: Mapping[str, list[_Key]]) -> set[str]:
+    """Return the heads of ordinary images that are patients."""
+    kinds, numbered = defaultdict(set), set()
+    for name, (head, contrast, number) in contrasts.items():
+        if not _is_volume(name):
+            kinds[head].add(contrast)
+            numbered |= {head} if number else set()
+    masked = {head for keys in masks.values() for is_volume, head, _ in keys if not is_volume}
+    return {
+        head
+        for head, different in kinds.items()
+        if (head in masked or (len(different) > 1 and head.rpartition("/")[2]))
+        and (head not in numbered or re.search(r"\d", head.rstrip("/").rpartition("/")[2]))
+    }
+
+
+def _patient_of_volume(name: str, contrast: _Contrast | None) -> str:
+    if subject := BIDS_SUBJECT.match(normalize_name(name)):
+        return subject[1]
+    if contrast is None or not contrast.head.strip("/"):
+        return _stem(name)
+    if contrast.number:
+        return contrast.head + ("" if contrast.head.endswith("/") else "_") + contrast.number
+    return contrast.head.rstrip("/")
+
+
+def _mask_keys(name: str, contrast: _Contrast | None) -> Iterator[_Key]:
     """Yield the keys under which the mask of an image may be found, the best one first."""
-    is_volume, stem = _is_volume(name), _stem(name)
-    yield is_volume, stem
-    if is_volume and (base := _without_contrast(stem)) is not None:
-        yield is_volume, base
+    yield _is_volume(name), _stem(name), ""
+    if contrast is not None:
+        yield _is_volume(name), contrast.head, contrast.number
 
 
 def _is_volume(name: str) -> bool:
@@ -123,14 +256,36 @@ def _is_volume(name: str) -> bool:
 def _stem(name: str) -> str:
     """Return a path without the suffix of an image format, normalized."""
     name = normalize_name(name)
-    match = STEM.fullmatch(name)
-    return match[1] if match else name
+    lower = name.lower()
+    suffix = next((suffix for suffix in SUFFIXES if lower.endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
 
 
-def _without_contrast(stem: str) -> str | None:
-    """Return the stem of a volume without the contrast at its end, None if it has none.
+def _split_stem(name: str) -> tuple[str, str]:
+    """Return the folder, with its final `/`, and the stem of a file as they are parsed."""
+    folder, slash, stem = _stem(name).rpartition("/")
+    if brats := BRATS_2015.match(stem):
+        if folder.rpartition("/")[2] == stem:
+            folder, slash, stem = folder.rpartition("/")
+        stem = "VSD.Brain" + stem[brats.end() :]
+    return folder + slash, stem
 
-    Of a file that is named after its contrast alone, that is its folder with the final `/`.
-    """
-    match = CONTRAST.fullmatch(stem)
-    return match[1] if match else None
+
+def _parse_contrast(name: str) -> _Contrast | None:
+    """Return the parts of a volume or an ordinary image that is named after a contrast, None for other files."""
+    folder, stem = _split_stem(name)
+    match = CONTRAST.fullmatch(stem) if name.lower().endswith((*VOLUME_SUFFIXES, *formats.RASTER_SUFFIXES)) else None
+    return match and _Contrast(folder + (match["head"] or ""), match["contrast"].lower(), match["number"] or "")
+
+
+def _parse_mask(name: str) -> _Mask | None:
+    """Return the parts of a file that is named as a mask, None for other files."""
+    folder, stem = _split_stem(name)
+    if _is_volume(name) and (match := BRATS_2015_MASK.fullmatch(stem)):
+        return _Mask((folder + match["head"],), match["number"] or "", is_certain=True)
+    at_start = MASK_AT_START.fullmatch(stem) if _is_volume(name) else None
+    heads, number = [folder + at_start["head"]] if at_start else [], ""
+    if at_end := MASK_AT_END.fullmatch(stem):
+        heads += [folder + stem[: at_end.start("mask")][:-1], folder + (at_end["head"] or "")]
+        number = at_end["number"] or ""
+    return _Mask(tuple(heads), number, is_certain=not number or at_start is not None) if heads else None

@@ -5,22 +5,29 @@ import csv
 import io
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
+from brain_tumor.datasets.readers.archive_limits import describe_inner_archives
 from brain_tumor.datasets.readers.contrasts import ImageReader
 from brain_tumor.datasets.readers.files import Files, normalize_name
 from brain_tumor.datasets.readers.table_columns import count_known_columns, name_columns
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import parse_boxes
+from brain_tumor.imaging.volumes import AXES
 from brain_tumor.parallel import progress
 
 DELIMITERS = (",", ";", "\t")
 SPLITS = ("", "train", "test")
 AGE = re.compile(r"\d{1,3}(\.\d{1,4})?", re.ASCII)
+# A first line that some versions of Excel need.
+STATED_DELIMITER = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?[ ,;\t]*(?=[\r\n])""", re.IGNORECASE)
+ZERO_WIDTH = dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))  # characters that are not visible
+JOINERS = "\u200c\u200d"  # not visible either, but they have a meaning inside a word
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -51,7 +58,8 @@ def read_by_table(files: Files, name: str, skipped: SkippedFiles) -> Iterator[Ra
     paths = _Paths(files)
     table = paths.find(name)
     if not table:
-        raise UserError(f"{source} was not found: the table of images is missing")
+        hint = describe_inner_archives(files.names(), files.path)
+        raise UserError(f"{source} was not found: the table of images is missing. {hint}".rstrip(" ."))
     rows = [_check(row, paths, f"{source}, line {row.line}") for row in parse_table(files.read(table), source)]
     if not rows:
         raise UserError(f"{source} lists no image")
@@ -59,18 +67,29 @@ def read_by_table(files: Files, name: str, skipped: SkippedFiles) -> Iterator[Ra
     reader = ImageReader(files)
     _skip_others(files, table, rows, skipped, reader)
     rows.sort(key=lambda row: row.values["path"])
-    found = False
     for row in progress(rows, f"reading {files.path.name}", len(rows), "file"):
         metadata = {column: value for column, value in row.values.items() if column not in ("path", "mask")}
         content, reason = reader.read(row.values["path"])
         if reason:
             skipped.add(row.values["path"], reason)
             continue
-        found = True
         mask = reader.read(row.values["mask"])[0] if row.values.get("mask") else None
         yield RawImage(row.values["path"], content, mask=mask, **metadata)
-    if not found:
-        raise UserError(f"{source}: none of the {len(rows)} files that it lists is an image ({reason})")
+    _require_images(rows, source, skipped)
+
+
+def _require_images(rows: list[Row], source: str, skipped: SkippedFiles) -> None:
+    """Raise a UserError unless each label has a file that was not skipped, by the caller either."""
+    by_label: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_label[row.values["label"]].append(row)
+    for label, own in by_label.items():
+        if all(skipped.reason(row.values["path"]) for row in own):
+            path = own[0].values["path"]
+            raise UserError(
+                f"{source}: none of the {len(own)} files with the label {label!r} is an image (line {own[0].line}, "
+                f"{path}: {skipped.reason(path)})"
+            )
 
 
 def parse_table(content: bytes, source: str) -> Iterator[Row]:
@@ -84,7 +103,10 @@ def parse_table(content: bytes, source: str) -> Iterator[Row]:
         UserError: not a CSV table, or see `name_columns`.
     """
     text = _decode(content, source)
-    delimiter = max(DELIMITERS, key=lambda sign: count_known_columns(_first_row(text, sign)))
+    if stated := STATED_DELIMITER.match(text):
+        delimiter, text = stated[1], text[stated.end() :]  # the line break stays, so that lines keep their numbers
+    else:
+        delimiter = max(DELIMITERS, key=lambda sign: count_known_columns(_first_row(text, sign)))
     columns: list[str] = []
     for line, cells in _split(text, delimiter, source):
         if not columns:
@@ -104,7 +126,9 @@ class _Paths:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._names = {normalize_name(name): name for name in files.names()} | {name: name for name in files.names()}
+        names = files.names()
+        self._names = {_clean_cell(normalize_name(name)): name for name in names}
+        self._names |= {normalize_name(name): name for name in names} | {name: name for name in names}
 
     def find(self, path: str) -> str:
         """Return the name of a file, '' if there is none.
@@ -126,7 +150,8 @@ class _Paths:
         similar = (name for name in self._names.values() if name.casefold().endswith(path.casefold().split("/")[-1]))
         nearest = min(similar, key=lambda name: (name.casefold() != path.casefold(), len(name)), default="")
         advice = f" (did you mean '{nearest}'?)" if nearest else ""
-        return f"does not exist{advice} {self._files.hint}".rstrip()
+        inner = describe_inner_archives(self._files.names(), self._files.path)
+        return f"does not exist{advice}{inner and f'. {inner}'} {self._files.hint}".rstrip()
 
 
 def _check(row: Row, paths: _Paths, line: str) -> Row:
@@ -148,6 +173,9 @@ def _check(row: Row, paths: _Paths, line: str) -> Row:
         raise UserError(f"{line}: {error}") from None
     if values.get("age") and not AGE.fullmatch(values["age"]):
         raise UserError(f"{line}: age '{values['age']}' is not a number of years")
+    values |= {"plane": values["plane"].casefold()} if "plane" in values else {}
+    if values.get("plane") and values["plane"] not in AXES:
+        raise UserError(f"{line}: plane '{row.values['plane']}' is none of {', '.join(sorted(AXES))}, and not empty")
     if values.get("split", "") not in SPLITS:
         raise UserError(f"{line}: split '{values['split']}' is neither train nor test nor empty")
     return Row(row.line, values)
@@ -199,13 +227,14 @@ def _first_row(text: str, delimiter: str) -> list[str]:
 def _split(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; blank rows are left out.
 
-    Cells are normalized (NFC) and have no blanks around them; empty ones at the end of the row are cut off.
+    Cells are normalized (NFC), without blanks around them and without characters of no width; empty ones at the end
+    of the row are cut off.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
         for row in reader:
-            cells = [unicodedata.normalize("NFC", cell).strip() for cell in row]
+            cells = [_clean_cell(unicodedata.normalize("NFC", cell)) for cell in row]
             while cells and not cells[-1]:
                 cells.pop()
             if cells:
@@ -213,3 +242,8 @@ def _split(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[s
             line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{source} is not a CSV table: line {line}: {error}") from None
+
+
+def _clean_cell(text: str) -> str:
+    """Return text without blanks around it and without characters of no width."""
+    return text.translate(ZERO_WIDTH).strip().strip(JOINERS).strip()

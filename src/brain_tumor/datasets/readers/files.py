@@ -20,7 +20,10 @@ class Files(Protocol):
     """
 
     path: Path
-    hint: str
+
+    @property
+    def hint(self) -> str:
+        """Return the sentence to add, see above."""
 
     def names(self) -> list[str]:
         """Return the sorted names of all files that can be read, `/` between folders; hidden ones are left out."""
@@ -30,6 +33,15 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file."""
+
+
+def is_text(name: str) -> bool:
+    """Return whether a name could be decoded; bytes of another encoding than UTF-8 are surrogates in it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def normalize_name(name: str) -> str:

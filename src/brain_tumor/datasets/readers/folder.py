@@ -4,9 +4,14 @@ from functools import cached_property
 from pathlib import Path
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.readers.files import HIDDEN
+from brain_tumor.datasets.readers.files import HIDDEN, is_text
 from brain_tumor.imaging.formats import is_hidden
 from brain_tumor.local_files import find_local_folder, find_problem, walk_files
+
+OTHER_ENCODING = (
+    "Some of its file names are not in UTF-8 but in another encoding, such as GBK: rename the files, for example with "
+    "`convmv -f gbk -t utf-8 -r --notest`."
+)
 
 
 def find_folder(name: str, archive_advice: str) -> Path:
@@ -42,12 +47,16 @@ class FolderFiles:
 
     Attributes:
         path: path of the folder.
-        hint: sentence to add to errors about names that were not found; always ''.
+        hint: sentence to add to errors about names that were not found, '' for none.
     """
 
     def __init__(self, path: Path, leave_out_folders: bool = False) -> None:
         self.path, self._leave_out_folders = path, leave_out_folders
-        self.hint = ""
+
+    @property
+    def hint(self) -> str:
+        """Return what to do about names that are not text, '' if all are."""
+        return "" if all(is_text(name) for name in self.names()) else OTHER_ENCODING
 
     def names(self) -> list[str]:
         """Return the sorted relative paths of the files that can be read, without hidden ones, `/` between folders.

@@ -9,10 +9,9 @@ import pandas as pd
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import COLUMNS, RawImage
-from brain_tumor.datasets.readers.contrasts import ImageReader, pair_masks, volume_patient
+from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks
 from brain_tumor.datasets.readers.folder import FolderFiles
 from brain_tumor.datasets.readers.folder_labels import FolderLabels
-from brain_tumor.datasets.readers.layout import MASK, UNUSED_MASK
 from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path
 from brain_tumor.imaging.formats import HEAD_BYTES, identify
@@ -40,12 +39,9 @@ def find_images(files: FolderFiles, skipped: SkippedFiles) -> list[str]:
         else:
             images.append(name)
     masks = pair_masks(images)
-    for name in masks.by_image.values():
-        skipped.add(name, MASK)
-    for name in masks.unused:
-        skipped.add(name, UNUSED_MASK)
-    others = {*masks.by_image.values(), *masks.unused}
-    return [name for name in images if name not in others]
+    for name, reason in masks.reasons.items():
+        skipped.add(name, reason)
+    return [name for name in images if name not in masks.reasons]
 
 
 class IndexedImages:
@@ -102,7 +98,7 @@ def index_images(
     rows = []
 
     def read_files() -> Iterator[RawImage]:
-        reader = ImageReader(files)
+        reader, patients = ImageReader(files), find_patients(files.names())
         title = f"reading {files.path.resolve().name}"
         for name, (label, split, patient) in progress(labels.items(), title, len(labels), "file"):
             try:
@@ -113,7 +109,7 @@ def index_images(
                 skipped.add(name, reason)
                 continue
             digests[name] = hashlib.sha256(content).hexdigest()
-            yield RawImage(name, content, label, split, patient or volume_patient(name))
+            yield RawImage(name, content, label, split, patient or patients.get(name, ""))
 
     for image in expand_medical_formats(read_files(), volumes, skipped, patient_from_header, on_only_patient):
         digest = hashlib.sha256(image.content).hexdigest()

@@ -1,8 +1,8 @@
 """Labels and published splits of images, from the names of the folders that contain them."""
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -17,6 +17,13 @@ SPLITS = dict.fromkeys(("train", "training", "val", "valid", "validation"), "tra
     ("test", "testing"), "test"
 )
 FolderPath = tuple[str, ...]  # names of folders, the outermost first
+# A folder whose name consists of these words alone is no class; longer words come before their beginnings.
+GENERIC_WORDS = re.compile(
+    "archives?|brains?|classification|cropped|datasets?|data|detection|downloads?|files?|folders?|images?|imgs?|input|"
+    "kaggle|mris?|originals?|raw|samples?|scans?|sets?|slices?|all|and|for|new|of|the|zip"
+)
+TUMOR_WORDS = re.compile("tumou?rs?|cancers?")  # generic beside one of the words above
+NUMBERED_CLASS = re.compile(r"(?:category|class|grade|label|type)[\W_]*\d+", re.IGNORECASE)
 
 
 class FolderLabels(NamedTuple):
@@ -37,8 +44,9 @@ def infer_labels(names: Sequence[str]) -> dict[str, FolderLabels]:
     """Find labels and splits in the paths of all images of a folder.
 
     The split is the first folder on a path that is named in SPLITS, in any case. The label is the folder after the
-    split, or the one before it if none comes after it; without a split it is the first folder. Folders that only wrap
-    others are passed over, see `_find_wrapper`. Names are compared as by `normalize_name`.
+    split, or the one before it if none comes after it or the one after it is a patient, see `_cut_at_splits`; without a
+    split it is the first folder. Folders that only wrap others are passed over, see `_find_wrapper`; images beside the
+    folders in them have no label. Names are compared as by `normalize_name`.
 
     Args:
         names: paths relative to the folder, `/` between folders.
@@ -47,8 +55,10 @@ def infer_labels(names: Sequence[str]) -> dict[str, FolderLabels]:
         The labels and splits by name, without patients.
     """
     paths = {name: tuple(normalize_name(name).split("/")[:-1]) for name in names}
-    distinct = sorted(set(paths.values()))
-    cut = _drop_wrappers(_cut_at_splits(_drop_wrappers(distinct)))
+    counts = Counter(paths.values())
+    distinct = sorted(counts)
+    numbers = [counts[path] for path in distinct]
+    cut = _drop_wrappers(_cut_at_splits(_drop_wrappers(distinct, numbers)), numbers)
     labels = {path: next(iter(_without_splits(rest)), "") for path, rest in zip(distinct, cut, strict=True)}
     splits = {path: next((SPLITS[part.lower()] for part in path if _is_split(part)), "") for path in distinct}
     return {name: FolderLabels(labels[path], splits[path]) for name, path in paths.items()}
@@ -89,10 +99,10 @@ def match_labels(names: Sequence[str], layout: str, skipped: SkippedFiles) -> di
     return found
 
 
-def _drop_wrappers(paths: Sequence[FolderPath]) -> list[FolderPath]:
-    """Remove the outer folders that only wrap others."""
+def _drop_wrappers(paths: Sequence[FolderPath], numbers: Sequence[int]) -> list[FolderPath]:
+    """Remove the outer folders that only wrap others; `numbers`: of the images directly in each path."""
     result = list(paths)
-    while wrapper := _find_wrapper(result):
+    while wrapper := _find_wrapper(result, numbers):
         for number, path in enumerate(result):
             if _without_splits(path)[:1] == (wrapper,):
                 position = path.index(wrapper)
@@ -100,31 +110,73 @@ def _drop_wrappers(paths: Sequence[FolderPath]) -> list[FolderPath]:
     return result
 
 
-def _find_wrapper(paths: Collection[FolderPath]) -> str:
+def _find_wrapper(paths: Sequence[FolderPath], numbers: Sequence[int]) -> str:
     """Return the name of an outermost folder that only wraps others, '' if there is none.
 
-    A wrapper contains no image itself, and either all images are in it, or the names of its folders also occur beside
-    it, as in an archive that contains everything twice. If all images are in one folder whose folders all have a digit
-    in their names, these are patients, and the folder is a class.
+    Either all images are in it, or it contains no image itself and the names of its folders also occur beside it, as in
+    an archive that contains everything twice.
+
+    If all images are in it and its folders all have a digit in their names, these are patients and it is a class,
+    unless the names tell otherwise: `archive/1`, `any/class_1`. Beside its folders it may have images, but no more than
+    each of these, which must be several unless its name is generic.
     """
-    inside: dict[str, set[str]] = defaultdict(set)  # names of the folders in each outermost folder, '' for images
-    for path in filter(None, map(_without_splits, paths)):
-        inside[path[0]].add(path[1] if len(path) > 1 else "")
-    for name, children in sorted(inside.items()):
-        if "" in children:
+    images: Counter[FolderPath] = Counter()  # directly in each folder
+    inside: dict[FolderPath, set[FolderPath]] = defaultdict(set)  # the folders in each folder
+    for path, number in zip(map(_without_splits, paths), numbers, strict=True):
+        images[path] += number
+        for depth in range(len(path)):
+            inside[path[:depth]].add(path[: depth + 1])
+    outermost = {folder[0] for folder in inside[()]}
+    for folder in sorted(inside[()]):
+        name, folders = folder[0], inside[folder]
+        if _repeats(folder, outermost, images, inside):
+            return name
+        if len(outermost) > 1 or not folders:
             continue
-        if children <= inside.keys() - {name} or (len(inside) == 1 and not _are_numbered(children)):
+        children, is_generic = {path[-1] for path in folders}, _is_generic(name)
+        if images[folder] and (images[folder] > min(images[path] for path in folders) or len(folders) + is_generic < 2):
+            continue
+        if is_generic or not _are_numbered(children) or all(map(NUMBERED_CLASS.fullmatch, children)):
             return name
     return ""
+
+
+def _repeats(
+    folder: FolderPath,
+    names: set[str],
+    images: Mapping[FolderPath, int],
+    inside: Mapping[FolderPath, Collection[FolderPath]],
+) -> bool:
+    """Return whether a folder contains only folders with other names of these, or one folder of which that is true."""
+    own_name = folder[0]
+    while not images.get(folder):
+        folders = inside[folder]
+        if all(path[-1] in names and path[-1] != own_name for path in folders):
+            return True
+        if len(folders) > 1:
+            return False
+        (folder,) = folders
+    return False
 
 
 def _cut_at_splits(paths: Sequence[FolderPath]) -> list[FolderPath]:
     """Keep of each path what follows its last split, or else what precedes it.
 
-    If all folders after a split that follows a class have a digit in their names, they are patients: nothing is cut.
+    Nothing is cut if the folders after the splits are patients, and those before them are classes. This is so if all
+    folders after splits have a digit in their names and are below such a class. A single folder before all splits is no
+    class if its name is generic, or if a folder after a split is in several splits.
     """
     sections = [_sections_between_splits(path) for path in paths]
-    if _are_numbered({parts[-1][0] for parts in sections if len(parts) > 1}):
+    before: set[str] = set()
+    after: dict[str, set[str]] = defaultdict(set)  # the splits in which a folder is, by its name
+    for path, parts in zip(paths, sections, strict=True):
+        if len(parts) > 1:
+            before.add(parts[0][0])
+            after[parts[-1][0]].update(SPLITS[part.lower()] for part in path if _is_split(part))
+    are_classes = len(before) > 1 or all(len(splits) == 1 for splits in after.values())
+    are_classes &= not all(map(_is_generic, before))
+    are_classes &= not any(parts and _is_split(path[0]) for path, parts in zip(paths, sections, strict=True))
+    if are_classes and _are_numbered(after) and not all(map(NUMBERED_CLASS.fullmatch, after)):
         return list(paths)
     return [parts[-1] if parts else () for parts in sections]
 
@@ -146,6 +198,12 @@ def _without_splits(path: FolderPath) -> FolderPath:
 
 def _is_split(part: str) -> bool:
     return part.lower() in SPLITS
+
+
+def _is_generic(name: str) -> bool:
+    """Return whether the name of a folder consists of GENERIC_WORDS, perhaps with TUMOR_WORDS and digits."""
+    letters = re.sub(r"[\W\d_]", "", name.lower())
+    return bool(GENERIC_WORDS.search(letters)) and not TUMOR_WORDS.sub("", GENERIC_WORDS.sub("", letters))
 
 
 def _are_numbered(names: Collection[str]) -> bool:

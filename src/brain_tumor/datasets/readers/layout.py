@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.contrasts import ImageReader, pair_masks, volume_patient
+from brain_tumor.datasets.readers.archive_limits import describe_inner_archives
+from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks
 from brain_tumor.datasets.readers.files import Files, normalize_name
 from brain_tumor.datasets.readers.via_annotations import ViaAnnotations
 from brain_tumor.datasets.readers.zip_archive import ZipFiles
@@ -22,8 +23,6 @@ PLACEHOLDERS = ("{split}", "{label}", "{patient}", "{file}")
 TOKEN = re.compile(r"(\*\*/|\*|\{[^{}]*\})")
 MAX_PATH_LENGTH = 1024  # characters
 MAX_NAMED = 10  # folders that a message names
-MASK = "a mask of images of this data set"
-UNUSED_MASK = "named as a mask (_seg, _mask, _segmentation, _label), but no image goes with it"
 
 
 class Layout(Block):
@@ -58,6 +57,9 @@ class Layout(Block):
         parts = self.path.split("/")
         if parts[-1] == "**" or any("**" in part and part != "**" for part in parts):
             raise ValueError("in `path`, ** must be the whole name of a folder, as in **/{label}/{file}")
+        for block, keys in (("labels", self.labels), ("splits", self.splits)):
+            if len({*map(normalize_name, keys)}) < len(keys):
+                raise ValueError(f"two keys of `{block}` differ only in blanks around them or in Unicode's form")
         if ("{split}" in self.path) != bool(self.splits):
             raise ValueError("`splits` must be set if and only if `path` contains {split}")
         return self
@@ -112,7 +114,8 @@ def read_by_layout(files: Files, layout: Layout, skipped: SkippedFiles) -> Itera
         skipped: every file that is not yielded as an image is added to it.
 
     Raises:
-        UserError: no file matches, a key of `labels` or `splits` has no image, or the annotation file is missing.
+        UserError: no file matches, a key of `labels` or `splits` has no image, or the annotation file is missing. A
+            file that the caller has added to `skipped`, after it was yielded, is not an image.
     """
     if not layout.annotations:
         yield from _matching_images(files, layout, skipped)
@@ -134,21 +137,15 @@ def _matching_images(files: Files, layout: Layout, skipped: SkippedFiles, annota
     if annotations:
         skipped.add(annotations, "the annotation file")
     masks = pair_masks([match.name for match in matches])
-    for name in masks.unused:
-        skipped.add(name, UNUSED_MASK)
-    for name in set(masks.by_image.values()):
-        skipped.add(name, MASK)
-    not_images = {*masks.unused, *masks.by_image.values()}
-    matches = [match for match in matches if match.name not in not_images]
-    others: list[tuple[Match, str]] = []
-    found: set[tuple[str, str]] = set()
+    patients = find_patients([match.name for match in matches])
+    for name, reason in masks.reasons.items():
+        skipped.add(name, reason)
+    matches = [match for match in matches if match.name not in masks.reasons]
     for match in progress(matches, f"reading {files.path.name}", len(matches), "file"):
         content, reason = reader.read(match.name)
         if reason:
-            others.append((match, reason))
             skipped.add(match.name, reason)
             continue
-        found |= {("labels", match.label), ("splits", match.split)}
         mask = None
         if mask_name := masks.by_image.get(match.name):
             mask, reason = reader.read(mask_name)
@@ -160,14 +157,20 @@ def _matching_images(files: Files, layout: Layout, skipped: SkippedFiles, annota
             content,
             _translate(layout.labels, match.label),
             _translate(layout.splits, match.split),
-            match.patient or volume_patient(match.name),
+            match.patient or patients[match.name],
             mask=mask,
         )
+    _require_images(files, layout, matches, skipped)
+
+
+def _require_images(files: Files, layout: Layout, matches: Collection[Match], skipped: SkippedFiles) -> None:
+    """Raise a UserError unless each key of `labels` and `splits` has a file that was not skipped."""
+    reasons = {match: skipped.reason(match.name) for match in matches}
     for block, key in _keys(layout):
-        if (block, normalize_name(key)) not in found:
-            examples = [
-                f"{readable_path(match.name)}: {reason}" for match, reason in others if normalize_name(key) in match
-            ]
+        name = normalize_name(key)
+        own = {match: why for match, why in reasons.items() if name == (match.label, match.split)[block == "splits"]}
+        if all(own.values()):
+            examples = [f"{readable_path(match.name)}: {reason}" for match, reason in own.items()]
             raise UserError(
                 f"{files.path}: no file of {key!r}, which `layout.{block}` names, is an image "
                 f"({examples[0] if examples else 'all are masks'})"
@@ -190,8 +193,9 @@ def _require_all_keys(files: Files, names: list[str], layout: Layout, matches: l
         deeper = layout.model_copy(update={"path": f"**/{layout.path}"})
         count = len(_match(names, deeper)) if not layout.path.startswith("**/") else 0
         advice = f"; with `path: {deeper.path!r}`, {count} would match" if count else ""
+        hints = f"{describe_inner_archives(names, files.path)} {files.hint}".strip()
         raise UserError(
-            f"{files.path} has no file that matches {layout.path} (it has {examples}, …){advice}. {files.hint}".rstrip()
+            f"{files.path} has no file that matches {layout.path} (it has {examples}, …){advice}. {hints}".rstrip()
         )
     matched = {("labels", match.label) for match in matches} | {("splits", match.split) for match in matches}
     for block, key in _keys(layout):
@@ -212,6 +216,7 @@ def _require_all_keys(files: Files, names: list[str], layout: Layout, matches: l
         )
         message += f". Did you mean {lower[nearest[0]]!r}?" if nearest else "."
         message += f" {unreadable[0].name} is {unread[unreadable[0].name]}." if unreadable else ""
+        message += f" {describe_inner_archives(names, files.path)}".rstrip()
         raise UserError(f"{message} {files.hint}".rstrip())
 
 

@@ -2,17 +2,36 @@
 
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 from brain_tumor.core.errors import UserError
+from brain_tumor.datasets.readers.archive_limits import SAVE_ITSELF, describe_non_archive
 from brain_tumor.datasets.readers.tar_archive import TarFiles, is_tar
 from brain_tumor.datasets.readers.zip_archive import ZIP_MAGIC, ZipFiles
-from brain_tumor.imaging.formats import HEAD_BYTES, identify
+from brain_tumor.imaging.formats import HEAD_BYTES
 from brain_tumor.local_files import find_local_file
 
 ADVICE = "copy it again, or pack the files again"
-REPACK = "unpack it, and pack the files as .zip or .tar.gz or set `kind: folder` for them"
-IMAGE = "set `kind: folder` and `path` for the folder that contains it"
-OTHER = "save the archive itself under this name"
+
+
+class Advice(NamedTuple):
+    """What to do about something that is not an archive, by what it is."""
+
+    folder: str
+    other_archive: str
+    image: str
+
+
+OF_IMAGES = Advice(
+    "set `kind: folder` and `path` for it",
+    "unpack it, and pack the files as .zip or .tar.gz or set `kind: folder` for them",
+    "set `kind: folder` and `path` for the folder that contains it",
+)
+OF_MASKS = Advice(
+    "pack what is in it as .zip or .tar.gz, and name that file",
+    "unpack it, and pack the files as .zip or .tar.gz",
+    "pack all masks as .zip or .tar.gz, and name that file",
+)
 
 
 def find_archive(name: str) -> Path:
@@ -26,18 +45,19 @@ def find_archive(name: str) -> Path:
     return path
 
 
-def open_archive(path: Path, scratch: Path) -> ZipFiles | TarFiles:
+def open_archive(path: Path, scratch: Path, advice: Advice = OF_IMAGES) -> ZipFiles | TarFiles:
     """Open a zip archive, or a tar archive, compressed with gzip, bzip2 or not at all; the content decides.
 
     Args:
         path: path of the archive.
         scratch: folder for temporary files.
+        advice: what to do about something else.
 
     Raises:
         UserError: a folder, another format, or an archive that is damaged, encrypted or unsafe.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder, not an archive: set `kind: folder` and `path` for it")
+        raise UserError(f"{path} is a folder, not an archive: {advice.folder}")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -49,6 +69,6 @@ def open_archive(path: Path, scratch: Path) -> ZipFiles | TarFiles:
         return TarFiles(path, scratch, ADVICE)
     if zipfile.is_zipfile(path):  # one that begins with something else, such as a program that unpacks it
         return ZipFiles(path, advice=ADVICE)
-    kind, reason = identify(head, "")
-    advice = IMAGE if kind else REPACK if "archive" in reason or "data" in reason else OTHER
-    raise UserError(f"{path} is {reason or 'an image'}, not a zip or tar archive: {advice}")
+    kind, is_archive = describe_non_archive(path)
+    what_to_do = advice.other_archive if is_archive else advice.image if kind == "an image" else SAVE_ITSELF
+    raise UserError(f"{path} is {kind}, not a zip or tar archive: {what_to_do}")

@@ -27,7 +27,19 @@ ALIASES = {
     "age": ("patientage", "ageyears"),
     "sex": ("gender", "patientsex"),
 }  # fmt: skip
-MEANING = {name: column for column, names in ALIASES.items() for name in (column, *names)}
+# Names of patients that many other words resemble (`number`, `version`): they count only as they are.
+OTHER_PATIENTS = (
+    "patientidentifier", "patid", "patient#", "medicalrecordnumber", "mrn", "subj", "subjid", "subjectno",
+    "subjectnumber", "subjectcode", "subjectidentifier", "participantno", "participantnumber", "person", "personid",
+    "caseno", "casenumber",
+)  # fmt: skip
+RESEMBLED = {name: column for column, names in ALIASES.items() for name in (column, *names)}
+MEANING = RESEMBLED | dict.fromkeys(OTHER_PATIENTS, "patient")
+# Columns that tell images of one patient apart, but sometimes also name the patient.
+OTHER_IDS = (
+    "id", "scan", "scanid", "study", "studyid", "studyuid", "studyinstanceuid", "series", "seriesid", "seriesuid",
+    "seriesinstanceuid", "session", "sessionid", "exam", "examid", "visit", "visitid", "accession", "accessionnumber",
+)  # fmt: skip
 MIN_SIMILARITY = 0.75  # of names, from which one may be meant as the other
 
 
@@ -38,6 +50,8 @@ def count_known_columns(header: Sequence[str]) -> int:
 
 def name_columns(header: Sequence[str], source: str) -> list[str]:
     """Return the meaning of each column, one of COLUMNS; '' for columns that are ignored, which are logged.
+
+    A warning says how to name a column of OTHER_IDS if it names the patients and no other column does.
 
     Args:
         header: the first row of the table.
@@ -63,16 +77,29 @@ def name_columns(header: Sequence[str], source: str) -> list[str]:
                 f"'{nearest}', or remove it (known columns: {', '.join(COLUMNS)})"
             )
     if missing := [column for column in REQUIRED_COLUMNS if column not in columns]:
-        raise UserError(f"{source} has no column {', '.join(missing)} (it has {', '.join(header)})")
+        has_id = "path" in missing and any(_simplify(name) == "id" for _, name in unknown)
+        advice = ": rename 'id' to 'path' if it has the file names, to 'patient' if it names patients"
+        listed = f"{', '.join(missing)} (it has {', '.join(header)})"
+        raise UserError(f"{source} has no column {listed}{advice if has_id else ''}")
     if unknown:
         listed = ", ".join(name or f"number {number}, which has no name" for number, name in unknown)
         log.warning("%s: ignored columns: %s (known columns: %s)", source, listed, ", ".join(COLUMNS))
+    ids = [name for _, name in unknown if _simplify(name) in OTHER_IDS]
+    if ids and "patient" not in columns:
+        log.warning(
+            "%s: no column names the patients, so that images of one may be in training and in test: if %s does, "
+            "rename it to 'patient'",
+            source,
+            " or ".join(f"'{name}'" for name in ids),
+        )
     return columns
 
 
 def _find_nearest(name: str, columns: Sequence[str]) -> str:
     """Return the column of COLUMNS that an unknown name resembles, '' if none or if the table has it already."""
-    similar = difflib.get_close_matches(_simplify(name), MEANING, n=1, cutoff=MIN_SIMILARITY)
+    if _simplify(name) in OTHER_IDS:
+        return ""
+    similar = difflib.get_close_matches(_simplify(name), RESEMBLED, n=1, cutoff=MIN_SIMILARITY)
     meaning = MEANING[similar[0]] if similar else ""
     return meaning if meaning not in columns else ""
 

@@ -22,7 +22,7 @@ from brain_tumor.datasets.readers.archive_limits import (
     reject_nested_archive,
     reject_unsafe_name,
 )
-from brain_tumor.datasets.readers.files import HIDDEN, UNKNOWN_ENCODING
+from brain_tumor.datasets.readers.files import HIDDEN, UNKNOWN_ENCODING, is_text
 from brain_tumor.imaging.formats import GZIP_MAGIC, is_hidden
 
 BZIP2_MAGIC = b"BZh"
@@ -67,7 +67,7 @@ class TarFiles:
         except BaseException:
             self._file.close()
             raise
-        self.hint = "" if all(_is_text(name) for name in self._names) else UNKNOWN_ENCODING
+        self.hint = "" if all(is_text(name) for name in self._names) else UNKNOWN_ENCODING
 
     def names(self) -> list[str]:
         """Return the sorted names of all files, without hidden ones, links and devices."""
@@ -189,11 +189,3 @@ def _reason(name: str, member: tarfile.TarInfo) -> str:
     if not member.isreg() or member.issparse():
         return "not a regular file"
     return ""
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,8 +1,10 @@
 """DICOM files, volumes and files with several pages among the images of a source, as PNG images with their masks."""
 
+import functools
+import hashlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from pydantic import Field
@@ -12,12 +14,18 @@ from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import scale_boxes
-from brain_tumor.imaging.dicom import NoImageError
+from brain_tumor.imaging.decode import NoImageError
 from brain_tumor.imaging.encode import encode_image, encode_mask
 from brain_tumor.imaging.image_files import ImageFile, MaskError, needs_conversion, read_image_file
 from brain_tumor.imaging.volumes import Plane
 
 log = logging.getLogger(__name__)
+# IDs that programs write for every patient whose name they remove, in lower case.
+PLACEHOLDER_IDS = (
+    *("anonymous", "anonymized", "anonymised", "anonym", "anon", "unknown", "none", "null", "n/a", "na", "no name"),
+    *("noname", "no id", "noid", "test", "patient", "pat", "deidentified", "de-identified", "removed", "xxx"),
+    *("0" * length for length in range(1, 17)),
+)
 
 
 class Volumes(Block):
@@ -36,17 +44,52 @@ class Volumes(Block):
 
 
 class OnlyPatient(NamedTuple):
-    """The one patient that the headers of DICOM files name, where no image has another one.
+    """A patient that the headers of DICOM files name, and that may stand for several.
 
     Attributes:
         patient: digest of the patient's id.
         files: number of the files.
         images: number of the images in them.
+        is_only: whether no image has another patient; if not, the id is one of PLACEHOLDER_IDS.
     """
 
     patient: str
     files: int
     images: int
+    is_only: bool = True
+
+
+class _Patients:
+    """Counts the files of the patients that headers name."""
+
+    def __init__(self) -> None:
+        self._images: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by patient and file
+        self._has_others = False
+
+    def add(self, image: RawImage, converted: RawImage) -> None:
+        """Count one image of a file."""
+        # Without a patient in the source and in the header, the path names the patient.
+        if image.patient or converted.patient == image.path:
+            self._has_others = True
+        elif converted.patient:
+            self._images[converted.patient][image.path] += 1
+
+    def find_only(self) -> OnlyPatient | None:
+        """Return the only patient, or the one with a placeholder as id (of several ones, all together)."""
+        is_only = len(self._images) == 1 and not self._has_others
+        found = [patient for patient in self._images if is_only or patient in _placeholder_digests()]
+        if not found:
+            return None
+        largest = max(found, key=lambda patient: len(self._images[patient]))
+        files = sum(len(self._images[patient]) for patient in found)
+        return OnlyPatient(largest, files, sum(self._images[patient].total() for patient in found), is_only)
+
+
+@functools.cache
+def _placeholder_digests() -> frozenset[str]:
+    """Return the digests that `imaging.dicom` makes of PLACEHOLDER_IDS in their usual spellings."""
+    spellings = {way(name) for name in PLACEHOLDER_IDS for way in (str.lower, str.upper, str.capitalize, str.title)}
+    return frozenset(hashlib.sha256(name.encode()).hexdigest()[:12] for name in spellings)
 
 
 def expand_medical_formats(
@@ -55,34 +98,38 @@ def expand_medical_formats(
     skipped: SkippedFiles,
     patient_from_header: bool = True,
     on_only_patient: Callable[[OnlyPatient], None] = lambda found: None,
+    names: Collection[str] = (),
 ) -> Iterator[RawImage]:
     """Yield images, with all but ordinary ones converted to PNG images, and all masks to PNG.
 
-    A file that cannot be read is yielded unchanged and without its mask, and a warning is logged; the audit lists it as
-    unreadable. DICOM files without pixels go to `skipped`. Warnings of the headers are logged, each once per file.
+    A corrupted file is yielded unchanged and without its mask, and a warning is logged; the audit lists it as
+    unreadable. Files without pixels, and those of a kind that is not supported, go to `skipped`. Warnings of the
+    headers are logged, each once per file. Each image is converted before the next one is read.
 
     Args:
         images: files of any format.
         volumes: which slices of volumes become images.
         skipped: collects files that are not images.
         patient_from_header: take the patient of a DICOM file from its header where the source itself names none.
-        on_only_patient: called after the last image if all images with a patient have the same one, from headers.
+        on_only_patient: called after the last image if all images with a patient have the same one, from headers, or
+            if headers name a placeholder as the patient.
+        names: all files of the source. A converted image whose path is that of another one gets " (converted)" at the
+            end of it.
 
     Raises:
         UserError: a mask that cannot be read, or whose size or number of images is not that of its image.
     """
-    files: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by patient, with their numbers of images
-    all_from_headers = True
+    patients, taken = _Patients(), set(names)
     for image in images:
         for converted in _expand(image, volumes, skipped, patient_from_header):
-            if converted.patient:
-                files[converted.patient][image.path] += 1
-                # Without a patient in the source and in the header, the path names the patient.
-                all_from_headers = all_from_headers and not image.patient and converted.patient != image.path
-            yield converted
-    if len(files) == 1 and all_from_headers:
-        ((patient, counts),) = files.items()
-        on_only_patient(OnlyPatient(patient, len(counts), counts.total()))
+            patients.add(image, converted)
+            path = converted.path
+            while path != image.path and path in taken:
+                path += " (converted)"
+            taken.add(path)
+            yield converted._replace(path=path)
+    if found := patients.find_only():
+        on_only_patient(found)
 
 
 def _expand(image: RawImage, volumes: Volumes, skipped: SkippedFiles, patient_from_header: bool) -> Iterator[RawImage]:

@@ -11,6 +11,8 @@ from brain_tumor.datasets.readers.archive_limits import (
     MAX_COMPRESSION_RATIO,
     MAX_MEMBER_BYTES,
     MIN_RATIO_CHECK_BYTES,
+    SAVE_ITSELF,
+    describe_non_archive,
     portable_name,
     reject_large_archive,
     reject_large_member,
@@ -19,10 +21,13 @@ from brain_tumor.datasets.readers.archive_limits import (
     reject_unsafe_name,
 )
 from brain_tumor.datasets.readers.files import HIDDEN, UNKNOWN_ENCODING
-from brain_tumor.imaging.formats import HEAD_BYTES, identify, is_hidden
+from brain_tumor.imaging.formats import is_hidden
 
 DOWNLOAD_AGAIN = "download it again"
 ZIP_MAGIC = b"PK\x03\x04"
+PACK_AS_ZIP = "pack the files as a zip archive under this name"
+DAMAGED_END = "a zip archive whose end is missing or damaged"
+DAMAGED = (DAMAGED_END, "an empty file", "content of an unknown kind")  # what a damaged archive may be
 IS_ENCRYPTED, HAS_UTF8_NAME = 0x1, 0x800  # flags of a member
 # With other methods, a member may decompress to more than the size that the archive states.
 SUPPORTED_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -65,9 +70,8 @@ class ZipFiles:
         self.path, self._advice = path, advice
         try:
             self._zip = zipfile.ZipFile(path)
-        except CORRUPTION_ERRORS as error:
-            problem = _describe(path) or str(error)
-            raise UserError(f"{path} cannot be read as a zip archive ({problem}): {advice}") from None
+        except CORRUPTION_ERRORS:
+            raise UserError(_describe_problem(path, advice)) from None
         try:
             members = self._zip.infolist()
             for member in members:
@@ -119,16 +123,21 @@ def find_corruption(path: Path) -> str:
     return f"a zip archive whose member {member} is corrupted" if member else ""
 
 
-def _describe(path: Path) -> str:
-    """Return what a file that is not a valid zip archive is instead, '' if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return ""
-    if head.startswith(ZIP_MAGIC):
-        return "a zip archive whose end is missing or damaged"
-    return identify(head, "").reason
+def _describe_problem(path: Path, advice: str) -> str:
+    """Return what something is that cannot be opened as a zip archive, and what to do: `advice` for a damaged one.
+
+    Raises:
+        UserError: it cannot be read at all.
+    """
+    if path.is_dir():
+        return f"{path} is a folder, not a zip archive: {PACK_AS_ZIP}"
+    kind, is_archive = describe_non_archive(path)
+    with path.open("rb") as file:
+        if file.read(2) == ZIP_MAGIC[:2]:
+            kind = DAMAGED_END
+    if kind in DAMAGED:
+        return f"{path} cannot be read as a zip archive ({kind}): {advice}"
+    return f"{path} is {kind}, not a zip archive: {f'unpack it, and {PACK_AS_ZIP}' if is_archive else SAVE_ITSELF}"
 
 
 def _is_folder(member: zipfile.ZipInfo) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.open_archive import find_archive, open_archive
 from brain_tumor.datasets.skipped import SkippedFiles
@@ -21,7 +23,7 @@ class Source(UserFiles):
     """
 
     kind: Literal["archive"]
-    file: str
+    file: str = Field(min_length=1)
 
 
 def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:

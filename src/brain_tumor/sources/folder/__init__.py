@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.folder import FolderFiles, find_folder
 from brain_tumor.datasets.skipped import SkippedFiles
@@ -21,7 +23,7 @@ class Source(UserFiles):
     """
 
     kind: Literal["folder"]
-    path: str
+    path: str = Field(min_length=1)
 
 
 def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:

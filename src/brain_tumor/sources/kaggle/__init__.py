@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from brain_tumor.datasets.clinical_files import TakesClinicalFiles
 from brain_tumor.datasets.masks import TakesMasks
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.layout import Layout, read_images
-from brain_tumor.datasets.readers.volumes import Volumes, expand_medical_formats
+from brain_tumor.datasets.readers.layout import Layout, read_by_layout
+from brain_tumor.datasets.readers.zip_archive import ZipFiles
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.local_files import find_local_file
 from brain_tumor.sources.kaggle.client import fetch
@@ -16,21 +17,19 @@ from brain_tumor.sources.kaggle.client import fetch
 log = logging.getLogger(__name__)
 
 
-class Source(TakesMasks):
+class Source(TakesMasks, TakesClinicalFiles):
     """`datasets.<name>.source` for a Kaggle data set.
 
     Attributes:
         handle: `owner/slug`.
         version: number of the version, from 1.
         layout: which files of the archive are images.
-        volumes: which slices of volumes become images.
     """
 
     kind: Literal["kaggle"]
     handle: str
     version: int
     layout: Layout
-    volumes: Volumes = Volumes()
 
 
 def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[RawImage]:
@@ -47,4 +46,5 @@ def images(source: Source, scratch: Path, skipped: SkippedFiles) -> Iterator[Raw
     else:
         log.info("downloading %s, version %d, from Kaggle", source.handle, source.version)
         path = fetch(source.handle, source.version, scratch)
-    return expand_medical_formats(read_images(path, source.layout, skipped), source.volumes, skipped)
+    with ZipFiles(path) as files:
+        yield from source.convert(read_by_layout(files, source.layout, skipped), files, skipped)
