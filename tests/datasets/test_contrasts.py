@@ -170,3 +170,38 @@ def test_pair_masks_second_mask_and_mask_of_another_kind_are_unused() -> None:
     assert pairs.by_image == {"a.nii": "a_label.nii"}
     assert pairs.unused == ["a_seg.nii", "b_seg.nii"]
     assert pairs.reasons == {"a_label.nii": MASK, "a_seg.nii": SECOND_MASK, "b_seg.nii": UNUSED_MASK}
+
+
+def test_pair_masks_crops_of_ordinary_images_are_images_and_regions_of_volumes_masks() -> None:
+    assert not pair_masks(["g/a_roi.png", "g/a.png", "g/b_roi.png"]).reasons
+    assert pair_masks(["g/a_roi.nii", "g/a.nii"]).by_image == {"g/a.nii": "g/a_roi.nii"}
+
+
+@pytest.mark.parametrize(
+    ("mask", "image"),
+    [
+        ("P1.seg.nrrd", "P1.nrrd"),
+        ("P1.seg.nii", "P1.t1.nii"),
+        ("sub-01_dseg.nii.gz", "sub-01_T1w.nii.gz"),
+        ("a_msk.nii.gz", "a_dwi.nii.gz"),
+        ("a_segmentations.nii.gz", "a_t1.nii.gz"),
+        ("a_msk.png", "a.png"),
+    ],
+)
+def test_pair_masks_other_words_and_points_are_understood(mask: str, image: str) -> None:
+    assert pair_masks([mask, image]).by_image == {image: mask}
+
+
+def test_pair_masks_point_in_the_name_of_an_ordinary_image_is_no_separator() -> None:
+    assert not pair_masks(["a.seg.png", "a.png"]).reasons
+
+
+def test_find_patients_numbered_runs_of_one_head_are_one_and_numbered_sets_none() -> None:
+    assert set(find_patients(["P1_T1_1.nii", "P1_T1_2.nii"]).values()) == {"P1"}
+    assert len(set(find_patients(["brain_T1_1.nii", "brain_T1_2.nii"]).values())) == 2
+    names = [
+        f"g/{head}_{kind}_{number}.png" for head in ("set1", "dataset2") for kind in ("t1", "t2") for number in "01"
+    ]
+    assert set(find_patients(names).values()) == {""}
+    names = [f"g/P{head}_{kind}_{number}.png" for head in "12" for kind in ("t1", "t2") for number in "01"]
+    assert set(find_patients(names).values()) == {"g/P1", "g/P2"}

@@ -152,3 +152,20 @@ def test_match_labels_other_paths_are_skipped_with_the_reason() -> None:
 def test_match_labels_invalid_layout_is_an_error(layout: str, message: str) -> None:
     with pytest.raises(UserError, match="^--layout .*" + message):
         match_labels(["a/0.png"], layout, SkippedFiles())
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels"),
+    [
+        (["Brain/P001", "Brain/P002"], {"Brain"}),
+        (["images/patient_1", "images/patient_2"], {"images"}),
+        (["Study/WHO_grade_1", "Study/WHO_grade_2"], {"WHO_grade_1", "WHO_grade_2"}),
+        (["X/yes1", "X/no0"], {"yes1", "no0"}),
+        (["AD/Stage1", "AD/Stage2"], {"Stage1", "Stage2"}),
+    ],
+)
+def test_infer_labels_numbered_folders_are_patients_or_classes_by_their_names(
+    folders: list[str], labels: set[str]
+) -> None:
+    names = [f"{folder}/{number}.png" for folder in folders for number in range(3)]
+    assert {found.label for found in infer_labels(names).values()} == labels

@@ -186,7 +186,7 @@ def test_read_images_mask_is_no_image_and_no_mask_if_its_content_is_none(tmp_pat
     assert [(image.path, image.mask) for image in images] == [("yes/1", None)]
     assert others == {
         "yes/1_mask": "a mask that is not an image: a text file",
-        "yes/2_mask": "named as a mask (_seg, _mask, _segmentation, _label), but no image goes with it",
+        "yes/2_mask": "named as a mask (such as _seg, _mask or _label), but no image goes with it",
     }
 
 

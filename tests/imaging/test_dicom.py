@@ -365,3 +365,12 @@ def test_decode_dicom_comma_in_the_groups_of_a_frame_is_a_warning() -> None:
         "the DICOM header has PixelSpacing '0,5\\\\0,5': the comma is read as decimal point",
         "the DICOM header has WindowCenter '500,5': the comma is read as decimal point",
     ]
+
+
+def test_decode_dicom_window_shows_low_values_as_it_says() -> None:
+    few = np.resize(np.arange(-2, 3, dtype=np.int16), (20, 30))
+    gray = only_gray(make_dicom(few, WindowCenter=0, WindowWidth=400))
+    assert np.abs(gray.astype(int) - 127).max() <= 2
+    air = np.where(np.median(RAMP) > RAMP, -1000, RAMP).astype(np.int16)
+    gray = only_gray(make_dicom(air, WindowCenter=-600, WindowWidth=1500))
+    assert np.abs(gray[air == -1000].astype(int) - 60).max() <= 1

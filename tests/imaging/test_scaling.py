@@ -127,3 +127,14 @@ def test_scale_by_percentiles_any_values_keep_their_order(numbers: list[float]) 
     values = np.sort(np.array(numbers))
     if not find_padding(values).any() and np.unique(values, return_counts=True)[1].max() < 0.2 * len(values):
         assert (np.diff(scale_by_percentiles(values)) >= 0).all()
+
+
+@pytest.mark.parametrize("negative", [(), (-1.0,), (-1.0, -5.0)])
+def test_find_padding_zero_background_of_a_head_with_few_negative_values_is_none(negative: tuple[float, ...]) -> None:
+    values = np.r_[np.zeros(500), np.linspace(28, 255, 228), negative]
+    assert not (find_padding(values) & (values >= 0)).any()
+    assert scale_by_percentiles(values)[510] == pytest.approx(scale_by_percentiles(values[:728])[510], abs=0.03)
+
+
+def test_find_padding_few_different_values_have_none() -> None:
+    assert not find_padding(np.array([-2.0, -1.0, 0.0, 1.0, 2.0])).any()

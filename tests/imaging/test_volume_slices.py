@@ -142,6 +142,16 @@ def test_take_slices_head_around_a_background_that_is_not_0_is_found(change: str
         assert change == "noisy" or edge.max() == 0, "the background is black"
 
 
+def test_take_slices_frequent_value_of_tissue_is_not_background() -> None:
+    values = np.zeros((20, 22, 24))
+    values[2:18, 2:20, 2:22] = 255.0  # saturated tissue in most voxels
+    values[6:12, 6:12, 6:12] = 120.0
+    slices = take_slices(Volume(values), "axial", 5)
+    assert (slices[0].position, slices[-1].position) == (2, 21)
+    assert slices[0].gray.max() == 255
+    assert slices[0].gray[0].max() == 0
+
+
 def test_find_foreground_without_negative_values_is_what_is_brighter_than_the_mean() -> None:
     values = np.random.default_rng(0).gamma(1.0, 50.0, (9, 10, 11))
     assert np.array_equal(find_foreground(values), values > values.mean())

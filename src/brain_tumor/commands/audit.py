@@ -136,11 +136,12 @@ def log_labels(name: str, index: pd.DataFrame) -> None:
 
 
 def warn_of_one_patient(name: str, found: OnlyPatient) -> None:
-    """Log a warning if several images have the one patient that the headers of all DICOM files name."""
+    """Log a warning if several images have the only patient that DICOM headers name, or a placeholder."""
     if found.images >= MIN_IMAGES_OF_ONE_PATIENT:
         log.warning(
-            "%s: the DICOM headers of %d images name one patient, so that all are one group. If they are of several "
-            "patients, name their folders by {patient} in --layout, or use --no-header-patients",
+            "%s: the DICOM headers of %d images name %s, so that all are one group. If they are of several patients, "
+            "name their folders by {patient} in --layout, or use --no-header-patients",
             name,
             found.images,
+            "one patient" if found.is_only else "a placeholder as their patient, such as Anonymous",
         )

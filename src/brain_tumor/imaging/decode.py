@@ -21,13 +21,17 @@ MAX_FILE_PIXELS = 512 * 512 * 512  # of all pages or frames of a file together
 MIN_FULL_RANGE = 2**15  # largest value from which 16 bits are in full use
 PHOTOMETRIC_TAG, WHITE_IS_ZERO = 262, 0  # TIFF tag and its value for inverted gray levels
 BITS_TAG = 258  # of TIFF: bits per sample
-SAMPLE_FORMAT_TAG, SIGNED, UNSIGNED = 339, 2, 1  # TIFF tag and its values for integers; without it they are unsigned
+SAMPLE_FORMAT_TAG, SIGNED = 339, 2  # TIFF tag and its value for signed integers; without it they are unsigned
+DECODED_PAGES = 64  # that OpenCV decodes at a time, since it reads a file from its beginning each time
 SUBFILE_TAG, REDUCED_RESOLUTION = 254, 1  # TIFF tag and its bit for a smaller copy of another page
 FORMATS = ("JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
 PNG_SIGNATURE_BYTES, PNG_CHUNK_OVERHEAD_BYTES = 8, 12  # of a chunk: length, type and checksum
 # JPEG files of phones hold small previews after the image: they are no pages.
 SINGLE_PAGE_FORMATS = ("JPEG", "MPO", "JPEG2000", "BMP")
+
+
+DeepPages = dict[int, NDArray[Any]]
 
 
 class UnreadableImageError(ValueError):
@@ -57,7 +61,7 @@ def decode_gray(content: bytes) -> Gray:
     with _opened(content) as image:
         if (count := _count_pages(image)) > 1:
             raise UnreadableImageError(f"{count} images in one file: save each of them as a file of its own")
-        return _convert_to_gray(image, content, 0)
+        return _convert_to_gray(image, content, 0, {})
 
 
 def count_pages(content: bytes) -> int:
@@ -78,7 +82,8 @@ def decode_pages(content: bytes) -> list[Gray]:
         UnreadableImageError: see `decode_gray`; also more than MAX_PAGES, or more than MAX_FILE_PIXELS in all.
     """
     with _opened(content) as image:
-        return [_convert_to_gray(image, content, number) for number in _seek_pages(image)]
+        cache: DeepPages = {}
+        return [_convert_to_gray(image, content, number, cache) for number in _seek_pages(image)]
 
 
 def decode_mask(content: bytes) -> Masks:
@@ -107,7 +112,8 @@ def decode_mask_pages(content: bytes) -> list[Masks]:
         UnreadableImageError: see `decode_pages`.
     """
     with _opened(content) as image:
-        return [_convert_to_mask(image, content, number) for number in _seek_pages(image)]
+        cache: DeepPages = {}
+        return [_convert_to_mask(image, content, number, cache) for number in _seek_pages(image)]
 
 
 @contextmanager
@@ -182,17 +188,18 @@ def _seek_pages(image: Image.Image) -> Iterator[int]:
         yield number
 
 
-def _convert_to_gray(image: Image.Image, content: bytes, number: int) -> Gray:
+def _convert_to_gray(image: Image.Image, content: bytes, number: int, cache: DeepPages) -> Gray:
     """Convert a page to gray.
 
     Args:
         image: opened, at the page to convert.
         content: the file; color of 16 bits is decoded from it, which Pillow reduces to 8.
         number: number of the page.
+        cache: pages of 16 bits with color, by number, as OpenCV decoded them.
     """
     inverted = _tag(image, PHOTOMETRIC_TAG) == WHITE_IS_ZERO
     if _has_deep_color(image, content):
-        color = _decode_deep_color(image, content, number)
+        color = _decode_deep_color(image, content, number, cache)
         blue, green, red = (color[..., channel] for channel in range(3))
         return _scale_deep(np.rint(0.299 * red + 0.587 * green + 0.114 * blue).astype(np.uint16))
     upright = _upright(image)
@@ -203,11 +210,11 @@ def _convert_to_gray(image: Image.Image, content: bytes, number: int) -> Gray:
     return 255 - gray if inverted else gray  # for unsigned 8 bits, Pillow inverts them itself
 
 
-def _convert_to_mask(image: Image.Image, content: bytes, number: int) -> Masks:
+def _convert_to_mask(image: Image.Image, content: bytes, number: int, cache: DeepPages) -> Masks:
     """Convert a page to a mask, see `decode_mask_pages`; the arguments are those of `_convert_to_gray`."""
     inside: Masks
     if _has_deep_color(image, content):
-        inside = _decode_deep_color(image, content, number).max(axis=2) > 0
+        inside = _decode_deep_color(image, content, number, cache).max(axis=2) > 0
         return inside
     upright = _upright(image)
     values = _read_values(image, upright)
@@ -280,18 +287,21 @@ def _require_whole_chunks(png: bytes) -> None:
         raise UnreadableImageError("a truncated PNG file")
 
 
-def _decode_deep_color(image: Image.Image, content: bytes, number: int) -> Floats:
+def _decode_deep_color(image: Image.Image, content: bytes, number: int, cache: DeepPages) -> Floats:
     """Decode a page of 16 bits with color or transparency: blue, green and red (H, W, 3), blended on black."""
     image.load()  # raises an error for a truncated file, which OpenCV would fill with zeros
     if image.format == "PNG":
         _require_whole_chunks(content)
     data = np.frombuffer(content, np.uint8)
-    is_single = getattr(image, "n_frames", 1) == 1
-    if is_single:
+    pixels: NDArray[Any] | None
+    if getattr(image, "n_frames", 1) == 1:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     else:
-        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(number, number + 1))[1]
-        pixels = pages[0] if pages else None
+        if number not in cache:
+            cache.clear()
+            pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(number, number + DECODED_PAGES))[1]
+            cache.update(enumerate(pages, number))
+        pixels = cache.get(number)
     if pixels is None:
         raise UnreadableImageError("color of 16 bits that cannot be decoded")
     values = pixels.astype(np.float64)

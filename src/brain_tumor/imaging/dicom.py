@@ -88,8 +88,8 @@ def decode_dicom(content: bytes) -> DicomImage:
 
     Values are rescaled (modality LUT) and windowed by the frame's first window, both by the functional groups of the
     frame in enhanced files. Frames without a window are scaled together by `scaling.scale_by_percentiles`. Padding
-    (PixelPaddingValue, and what `scaling.find_padding` finds) takes no part in it and becomes black, as values do that
-    are not finite. MONOCHROME1 is inverted. Color becomes luma.
+    takes no part in it and becomes black, as values do that are not finite: PixelPaddingValue and, without a window or
+    in MONOCHROME1, what `scaling.find_padding` finds. MONOCHROME1 is inverted. Color becomes luma.
 
     Raises:
         NoImageError: the file has no pixels, or is a deflated one.
@@ -193,16 +193,18 @@ def _luma_frames(colors: Floats, data: pydicom.Dataset, palette: bool) -> list[G
 def _gray_frames(stored: Floats, headers: list[Frame], data: pydicom.Dataset) -> list[Gray]:
     """Convert stored values (N, H, W) to gray images."""
     frames = [rescale_values(frame.astype(np.float64), header) for frame, header in zip(stored, headers, strict=True)]
-    padding = _find_stated_padding(stored, data)
-    for outside, frame in zip(padding, frames, strict=True):
-        outside |= find_padding(frame) | ~np.isfinite(frame)
+    inverted = data.PhotometricInterpretation == "MONOCHROME1"
     levels = [apply_window(frame, header.window) for frame, header in zip(frames, headers, strict=True)]
+    padding = _find_stated_padding(stored, data)
+    for outside, frame, level in zip(padding, frames, levels, strict=True):
+        outside |= ~np.isfinite(frame)
+        if level is None or inverted:  # a window shows low values as dark as it says, unless it is inverted
+            outside |= find_padding(frame)
     without = [number for number, level in enumerate(levels) if level is None]
     if without:
         scaled = scale_by_percentiles(np.stack([frames[number] for number in without]), padding[without])
         for number, level in zip(without, scaled, strict=True):
             levels[number] = level
-    inverted = data.PhotometricInterpretation == "MONOCHROME1"
     grays = []
     for level, outside in zip(levels, padding, strict=True):
         assert level is not None

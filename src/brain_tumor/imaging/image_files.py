@@ -70,7 +70,7 @@ def read_image_file(content: bytes, name: str, plane: str, count: int, mask: byt
         mask: file with the mask of the same kind, size and number of images, None for none.
 
     Raises:
-        NoImageError: a DICOM file without pixels.
+        NoImageError: a sound file that gives no image, such as a DICOM file without pixels.
         MaskError: the mask cannot be read or does not fit.
         ValueError: the file is not an image or cannot be read. For broken files, pydicom and nibabel raise other
             exceptions as well.

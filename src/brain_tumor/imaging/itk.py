@@ -24,6 +24,7 @@ def decode_itk(content: bytes) -> Volume:
         The volume in RAS+ orientation; of several volumes, the first one.
 
     Raises:
+        NoImageError: voxels with several components.
         ValueError: SimpleITK is not installed, voxels in another file, more than MAX_VOXELS, or a broken file.
     """
     try:

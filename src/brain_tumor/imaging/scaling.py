@@ -35,7 +35,7 @@ def scale_to_unit(values: Floats) -> Floats:
 def scale_by_percentiles(values: Floats, padding: Masks | None = None, background: Masks | None = None) -> Floats:
     """Scale values of any range to 0 to 1: the 0.5th percentile becomes 0 and the 99.8th becomes 1.
 
-    Padding takes no part in the percentiles and becomes 0: that of the argument, and what `find_padding` finds.
+    Padding takes no part in the percentiles and becomes 0: that of the argument or, without it, of `find_padding`.
     Background counts as the smallest value: that of the argument, values that are not finite and, where there are
     negative values, a value that a fifth of all have (a z-scored head on 0). A few values that are far above all
     others, such as burned-in text, are lowered to these, see `lower_outliers`.
@@ -50,7 +50,7 @@ def scale_by_percentiles(values: Floats, padding: Masks | None = None, backgroun
     """
     is_finite = np.isfinite(values)
     background = ~is_finite if background is None else background | ~is_finite
-    padding = find_padding(values) if padding is None else (padding | find_padding(values)) & is_finite
+    padding = find_padding(values) if padding is None else padding & is_finite
     inside = values[~(background | padding)]
     if not inside.size:
         raise ValueError("all values are padding or not finite")
@@ -72,6 +72,8 @@ def scale_by_percentiles(values: Floats, padding: Masks | None = None, backgroun
 def find_padding(values: Floats) -> Masks:
     """Find padding: negative smallest values that are far below all others, such as -32768 around a scan.
 
+    Above them there are at least MIN_LEVELS different values.
+
     Args:
         values: array of any shape; values that are not finite are not padding.
 
@@ -82,10 +84,12 @@ def find_padding(values: Floats) -> Masks:
     if not finite.size or finite.min() >= 0:
         return np.zeros(values.shape, np.bool_)
     levels = np.unique(finite)
-    for number in range(1, min(MAX_PADDING_LEVELS, len(levels) - 2) + 1):
-        gap, others = levels[number] - levels[number - 1], levels[-1] - levels[number]
+    for number in range(1, min(MAX_PADDING_LEVELS, len(levels) - MIN_LEVELS) + 1):
+        last, gap, others = levels[number - 1], levels[number] - levels[number - 1], levels[-1] - levels[number]
+        if last >= 0:
+            break
         if gap > MIN_PADDING_GAP * others:
-            padding: Masks = values <= levels[number - 1]
+            padding: Masks = values <= last
             return padding
     return np.zeros(values.shape, np.bool_)
 

@@ -7,15 +7,21 @@ from numpy.typing import NDArray
 
 from brain_tumor.core.types import Floats, Gray, Ints, Masks
 from brain_tumor.imaging.decode import MAX_PIXELS
-from brain_tumor.imaging.scaling import PERCENTILES, make_pixels_square, scale_by_percentiles, to_gray_levels
+from brain_tumor.imaging.scaling import (
+    MIN_BACKGROUND_FRACTION,
+    PERCENTILES,
+    make_pixels_square,
+    scale_by_percentiles,
+    to_gray_levels,
+)
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Plane = Literal["axial", "coronal", "sagittal"]
 AXES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}  # of a volume in RAS+ orientation
 MAX_VOXELS = 512 * 512 * 512
 MAX_VOLUMES = 4096  # of one file
-MIN_BACKGROUND_FRACTION = 0.2  # of the voxels: share of the most frequent value from which it is the background
-MIN_FRACTION_OF_NEGATIVES = 0.05  # the same where there are negative values, as in a z-scored head
+MIN_FRACTION_OF_NEGATIVES = 0.05  # MIN_BACKGROUND_FRACTION where there are negative values, as in a z-scored head
+MIN_BORDER_FRACTION = 0.5  # of the outermost voxels that have the background's value, unless it is the smallest one
 SAMPLED_VOXELS = 100_003  # to find the most frequent value; a prime, so that no axis is sampled at one position
 MAX_BORDER_RANGE = 0.05  # of the whole range: that of the middle half of the border voxels of a head in air
 
@@ -122,8 +128,9 @@ def take_slices(volume: Volume, plane: Plane, count: int, mask: Masks | None = N
 def find_foreground(values: Floats) -> Masks:
     """Find the voxels that differ from the background by more than the mean difference.
 
-    The background is the value that a fifth of all voxels have (a twentieth, where there are negative values).
-    Otherwise it is the median of the outermost voxels if these have nearly one value, as in air, or the minimum.
+    The background is the value that a fifth of all voxels have (a twentieth, where there are negative values); where
+    all values are positive, half of the outermost voxels must have it, too. Otherwise it is the median of the outermost
+    voxels if these have nearly one value, as in air, or the minimum.
 
     Args:
         values: (X, Y, Z).
@@ -136,7 +143,7 @@ def find_foreground(values: Floats) -> Masks:
     if not inside.size:
         return finite
     fraction = MIN_FRACTION_OF_NEGATIVES if inside.min() < 0 else MIN_BACKGROUND_FRACTION
-    frequent = None if _is_masked(finite) else _most_frequent_value(inside, fraction * values.size)
+    frequent = None if _is_masked(finite) else _frequent_background(values, finite, fraction)
     background = _border_value(values, inside) if frequent is None else frequent
     difference = np.abs(np.where(finite, values, background) - background)
     foreground: Masks = difference > difference.mean()
@@ -146,14 +153,14 @@ def find_foreground(values: Floats) -> Masks:
 def find_background(values: Floats) -> Masks:
     """Find the voxels (X, Y, Z) of the background: not finite, or the value that a fifth of all voxels have.
 
-    The head of a z-scored volume has values below its background of 0, also after its values were made positive.
+    The head of a z-scored volume has values below its background of 0, also after its values were made positive. Where
+    all values are positive, half of the outermost voxels must have the value, too: it may be that of tissue.
     """
     finite = np.isfinite(values)
     if _is_masked(finite):
         return ~finite
-    inside = values[finite]
-    background = _most_frequent_value(inside, MIN_BACKGROUND_FRACTION * values.size)
-    if background is None or background == inside.min():  # the smallest value becomes black anyway
+    background = _frequent_background(values, finite, MIN_BACKGROUND_FRACTION)
+    if background is None or background == values[finite].min():  # the smallest value becomes black anyway
         return ~finite
     is_background: Masks = ~finite | (values == background)
     return is_background
@@ -164,25 +171,34 @@ def _is_masked(finite: Masks) -> bool:
     return bool(np.count_nonzero(~finite) >= MIN_BACKGROUND_FRACTION * finite.size)
 
 
-def _most_frequent_value(inside: Floats, min_count: float) -> float | None:
-    """Return the most frequent value of a sample, None if fewer than `min_count` voxels have it."""
+def _frequent_background(values: Floats, finite: Masks, fraction: float) -> float | None:
+    """Return the most frequent value if it is the background, see `find_foreground`; otherwise None."""
+    inside = values[finite]
     if not inside.size:
         return None
-    levels, counts = np.unique(inside.ravel()[:: max(1, inside.size // SAMPLED_VOXELS)], return_counts=True)
-    level = levels[counts.argmax()]
-    return float(level) if np.count_nonzero(inside == level) >= min_count else None
+    levels, counts = np.unique(inside[:: max(1, inside.size // SAMPLED_VOXELS)], return_counts=True)
+    level, smallest = float(levels[counts.argmax()]), float(inside.min())
+    if np.count_nonzero(inside == level) < fraction * values.size:
+        return None
+    if smallest >= 0 and level > smallest and (_border(values) == level).mean() < MIN_BORDER_FRACTION:
+        return None
+    return level
 
 
 def _border_value(values: Floats, inside: Floats) -> float:
     """Return the median of the outermost voxels if they have nearly one value, as in air; otherwise the minimum."""
-    is_border = np.ones(values.shape, np.bool_)
-    is_border[tuple(slice(1, -1) if size > 2 else slice(None) for size in values.shape)] = False
-    border = values[is_border & np.isfinite(values)]
-    if not border.size:
-        return float(inside.min())
-    low, median, high = np.percentile(border, (25, 50, 75))
+    border = _border(values)
+    low, median, high = np.percentile(border, (25, 50, 75)) if border.size else (0.0, 0.0, np.inf)
     darkest, brightest = np.percentile(inside, PERCENTILES)
     return float(median if high - low <= MAX_BORDER_RANGE * (brightest - darkest) else inside.min())
+
+
+def _border(values: Floats) -> Floats:
+    """Return the finite values of the outermost voxels, (N,); axes of one or two voxels have none of their own."""
+    is_border = np.ones(values.shape, np.bool_)
+    is_border[tuple(slice(1, -1) if size > 2 else slice(None) for size in values.shape)] = False
+    border: Floats = values[is_border & np.isfinite(values)]
+    return border
 
 
 def choose_positions(foreground: Masks, plane: Plane, count: int) -> Ints:

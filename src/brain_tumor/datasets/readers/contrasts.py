@@ -10,7 +10,7 @@ from brain_tumor.imaging import formats
 
 MASK = "a mask of images of this data set"
 SECOND_MASK = "a second mask of images of this data set: of several masks, the first by name is used"
-UNUSED_MASK = "named as a mask (_seg, _mask, _segmentation, _label), but no image goes with it"
+UNUSED_MASK = "named as a mask (such as _seg, _mask or _label), but no image goes with it"
 VOXEL_SUFFIXES = (".img", ".img.gz")
 HEADER_SUFFIXES = (".hdr", ".hdr.gz")
 VOLUME_SUFFIXES = (*formats.NIFTI_SUFFIXES, *formats.ITK_SUFFIXES, *VOXEL_SUFFIXES)
@@ -28,15 +28,26 @@ CONTRAST = re.compile(
     re.IGNORECASE,
 )
 AUTHORS = "manual|auto|automated|automatic|approx|final|expert|corrected"
-MASK_AT_END = re.compile(
-    rf"(?:(?P<head>.*?)[-_ ])??(?:(?:whole|wholetumou?r|tumou?rs?|lesions?|{AUTHORS})[-_ ])*"
-    rf"(?P<mask>segm?|segmentation|mask|labels?|roi)(?:[-_ ](?:{AUTHORS}))*{NUMBER}",
-    re.IGNORECASE,
+MASK_WORDS = "(?:d|prob)?segm?|segmentation|mask|msk|labels?"
+# In names of volumes, a point separates words, too, and regions of interest are masks, not cropped images.
+MASK_AT_END, VOLUME_MASK_AT_END = (
+    re.compile(
+        rf"(?:(?P<head>.*?){gap})??(?:(?:whole|wholetumou?r|tumou?rs?|lesions?|{AUTHORS}){gap})*"
+        rf"(?P<mask>{words})(?:{gap}(?:{AUTHORS}))*{NUMBER}",
+        re.IGNORECASE,
+    )
+    for gap, words in (("[-_ ]", MASK_WORDS), ("[-_. ]", f"{MASK_WORDS}|segmentations|masks|roi"))
 )
 MASK_AT_START = re.compile(r"(?:seg|segmentation|mask|label)[-_ ](?P<head>.+)", re.IGNORECASE)
 # BraTS 2015: VSD.Brain.XX.O.MR_T1.54512 and its mask VSD.Brain_3more.XX.O.OT.54515, each in a folder of its name.
 BRATS_2015 = re.compile(r"VSD\.Brain(?:_\d*more)?(?=\.)", re.IGNORECASE)
 BRATS_2015_MASK = re.compile(r"(?P<head>VSD\.Brain\..*)\.OT(?:\.(?P<number>\d+))?", re.IGNORECASE)
+# Names before a contrast and a number that are not those of a patient.
+NO_PATIENT = re.compile(
+    r"(?:batch|class|data|dataset|file|fold|group|image|img|mri?|part|scan|series|set|slice|test|train|val|volume)s?"
+    r"[\W_]*\d*",
+    re.IGNORECASE,
+)
 BIDS_SUBJECT = re.compile(r"(.*?(?:^|/)sub-[a-z0-9]+)[_/.]", re.IGNORECASE)  # of the Brain Imaging Data Structure
 
 
@@ -140,10 +151,11 @@ def find_patients(names: Collection[str]) -> dict[str, str]:
     """Return the patients of files as their paths tell, '' for none.
 
     - Volumes: the path without the contrast at its end, `a/P1` for `a/P1_t1.nii.gz` and `a/P1_T2_FLAIR.nii.gz`. A
-      number after the contrast is left out, too, unless a contrast has several, which may be those of patients.
+      number after the contrast is left out, too, unless a contrast has several and nothing else tells heads apart.
     - Volumes in paths of the Brain Imaging Data Structure: the subject, `a/sub-01` for `a/sub-01/ses-1/sub-01_T1w.nii`.
     - Ordinary images only if several contrasts, or a contrast and a mask, have the same name: `a/P1` for `a/P1_t1.png`
-      and `a/P1_flair.png`. With numbers of slices (`a/P1_t1_055.png`), that name must contain a digit.
+      and `a/P1_flair.png`. With numbers of slices (`a/P1_t1_055.png`), that name must contain a digit and be none of
+      `NO_PATIENT`, such as `set1`.
 
     Args:
         names: all files of a data set, with the masks.
@@ -162,11 +174,11 @@ def find_patients(names: Collection[str]) -> dict[str, str]:
 def pair_masks(names: Collection[str]) -> MaskPairs:
     """Find the masks among the files of a data set.
 
-    A file whose stem ends in `_seg`, `_segm`, `_segmentation`, `_mask`, `_label` or `_roi` (also after `-`, in any
-    case, and with words as in `_tumor_seg_manual`) is the mask of the images with the same stem in its folder, and of
-    all contrasts with that stem. Volumes may also start with `seg_`, `mask_` or `label_`. With a number at its end
-    (`P1_seg_055`), a file is a mask only if there are contrasts with that stem (`P1_t1_055`). Several masks of one
-    image: the first by name is used.
+    A file whose stem ends in `_seg`, `_segm`, `_segmentation`, `_mask` or `_label` (also after `-`, in any case, and
+    with words as in `_tumor_seg_manual`) is the mask of the images with the same stem in its folder, and of all
+    contrasts with that stem. Volumes may also end in `.seg` or `_roi`, or start with `seg_`, `mask_` or `label_`. With
+    a number at its end (`P1_seg_055`), a file is a mask only if there are contrasts with that stem (`P1_t1_055`).
+    Several masks of one image: the first by name is used.
     """
     contrasts, masks = _find_contrasts_and_masks(names)
     by_key: dict[_Key, str] = {}
@@ -209,7 +221,7 @@ def _find_contrasts(names: Iterable[str]) -> dict[str, _Contrast]:
     for name, found in contrasts.items():
         if found.number and _is_volume(name):
             numbers[found.head, found.contrast].add(found.number)
-    several = {head for (head, _), values in numbers.items() if len(values) > 1}
+    several = {head for (head, _), values in numbers.items() if len(values) > 1 and not _has_digit(head)}
     return {
         name: contrast._replace(number="") if _is_volume(name) and contrast.head not in several else contrast
         for name, contrast in contrasts.items()
@@ -228,8 +240,17 @@ def _find_raster_patients(contrasts: Mapping[str, _Contrast], masks: Mapping[str
         head
         for head, different in kinds.items()
         if (head in masked or (len(different) > 1 and head.rpartition("/")[2]))
-        and (head not in numbered or re.search(r"\d", head.rstrip("/").rpartition("/")[2]))
+        and (head not in numbered or (_has_digit(head) and not NO_PATIENT.fullmatch(_last_name(head))))
     }
+
+
+def _last_name(head: str) -> str:
+    """Return the last name of the path before a contrast: of a file or, if that is a folder, of the folder."""
+    return head.rstrip("/").rpartition("/")[2]
+
+
+def _has_digit(head: str) -> bool:
+    return re.search(r"\d", _last_name(head)) is not None
 
 
 def _patient_of_volume(name: str, contrast: _Contrast | None) -> str:
@@ -285,7 +306,7 @@ def _parse_mask(name: str) -> _Mask | None:
         return _Mask((folder + match["head"],), match["number"] or "", is_certain=True)
     at_start = MASK_AT_START.fullmatch(stem) if _is_volume(name) else None
     heads, number = [folder + at_start["head"]] if at_start else [], ""
-    if at_end := MASK_AT_END.fullmatch(stem):
+    if at_end := (VOLUME_MASK_AT_END if _is_volume(name) else MASK_AT_END).fullmatch(stem):
         heads += [folder + stem[: at_end.start("mask")][:-1], folder + (at_end["head"] or "")]
         number = at_end["number"] or ""
     return _Mask(tuple(heads), number, is_certain=not number or at_start is not None) if heads else None

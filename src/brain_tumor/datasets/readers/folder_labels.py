@@ -23,7 +23,10 @@ GENERIC_WORDS = re.compile(
     "kaggle|mris?|originals?|raw|samples?|scans?|sets?|slices?|all|and|for|new|of|the|zip"
 )
 TUMOR_WORDS = re.compile("tumou?rs?|cancers?")  # generic beside one of the words above
-NUMBERED_CLASS = re.compile(r"(?:category|class|grade|label|type)[\W_]*\d+", re.IGNORECASE)
+NUMBERED_CLASS = re.compile(
+    r"(?:category|class|(?:who[\W_]*)?grade|label|no|stage|tumou?r|type|yes)[\W_]*\d+", re.IGNORECASE
+)
+NUMBERED_PATIENT = re.compile(r"(?:case|id|p|pat|patient|pt|sub|subj|subject)[\W_]*\d+", re.IGNORECASE)
 
 
 class FolderLabels(NamedTuple):
@@ -135,6 +138,8 @@ def _find_wrapper(paths: Sequence[FolderPath], numbers: Sequence[int]) -> str:
             continue
         children, is_generic = {path[-1] for path in folders}, _is_generic(name)
         if images[folder] and (images[folder] > min(images[path] for path in folders) or len(folders) + is_generic < 2):
+            continue
+        if all(map(NUMBERED_PATIENT.fullmatch, children)):
             continue
         if is_generic or not _are_numbered(children) or all(map(NUMBERED_CLASS.fullmatch, children)):
             return name
