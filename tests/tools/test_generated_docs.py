@@ -12,7 +12,9 @@ from PIL import Image
 
 import update_readme
 from brain_tumor.attribution.verdict import EstimateKey, rank_methods
+from brain_tumor.core.subsets import CLEAN
 from brain_tumor.metrics.bootstrap import Estimate
+from brain_tumor.reporting.html_report import best_baseline
 from brain_tumor.reporting.results import Results
 from documentation import BLOCK, PAGES
 from example_results import make_results
@@ -101,6 +103,20 @@ def test_claims_table_recipe_not_run_is_left_out() -> None:
     assert cells[:4] == [name, "d", "0.9985", "its test images"]
     assert "stages/protocol" in cells[4]
     assert cells[5:] == ["0.700 (0.600–0.800), n = 253", "one; two"]
+
+
+def test_claims_table_figure_by_patient_has_the_best_baseline_beside_it() -> None:
+    results = make_results((15, 5, 0), 20)
+    (cells,) = split_cells(format_claims_table([make_recipe(results)]))
+    accuracy, baseline = cells[5].split("; best baseline, ")
+    assert accuracy == f"{results.get('accuracy', CLEAN)}, n = 20"
+    assert baseline == best_baseline(results, CLEAN) != "none"
+
+
+def test_claims_table_without_unknown_patients_has_other_data_sets() -> None:
+    recipe = make_recipe(make_results((15, 5, 0), 0), external={"other": CROSSVAL})
+    (cells,) = split_cells(format_claims_table([recipe]))
+    assert cells[5].endswith("of known patients; other data sets: other: 0.700 (0.600–0.800), n = 253")
 
 
 def test_verdicts_table_has_a_row_for_each_method() -> None:
