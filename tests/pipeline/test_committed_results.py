@@ -36,10 +36,10 @@ def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def read_metrics(file: Path) -> tuple[Metrics, Metrics]:
     """Read metrics that belong to a table of predictions: by model, subset, class and metric; differences by model."""
-    name = file.stem.removesuffix("-patients")
-    table = pd.read_csv(
-        ROOT / f"metrics/{name}/{'metrics' if name == file.stem else 'patients'}.csv", keep_default_na=False
-    )
+    own = ROOT / f"metrics/{file.stem}/metrics.csv"
+    # Of the cross-validation by patients, unless the name of a recipe ends like this.
+    by_patient = ROOT / f"metrics/{file.stem.removesuffix('-patients')}/patients.csv"
+    table = pd.read_csv(own if own.exists() else by_patient, keep_default_na=False)
     table = table[(table[["reference_subset", "attribute"]] == "").all(axis=1)].replace(
         {"subset": {"all": "published"}}
     )
