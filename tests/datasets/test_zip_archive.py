@@ -98,6 +98,7 @@ def test_zip_files_folder_error_says_what_to_do(tmp_path: Path) -> None:
         (b"<html>please sign in</html>", "is a web page, not a zip archive: save the archive itself under this name"),
         (b"\xff\xd8\xff\xe0" + bytes(99), "is an image, not a zip archive: save the archive itself"),
     ],
+    ids=["tar.gz", "tar", "7z", "rar", "html", "jpeg"],  # the bytes of a tar.gz archive change with the time
 )
 def test_zip_files_other_content_error_says_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.zip").write_bytes(content)
