@@ -25,8 +25,9 @@ from pydicom.uid import (
 )
 
 from brain_tumor.core.types import Gray
-from brain_tumor.imaging import dicom
+from brain_tumor.imaging import decoder_process, dicom
 from brain_tumor.imaging.decode import NoImageError
+from brain_tumor.imaging.decoder_process import DECODER, DecoderProcess
 from brain_tumor.imaging.dicom import decode_dicom, decode_dicom_mask
 from brain_tumor.imaging.formats import identify
 from clinical_files import RAMP, make_compressed_dicom, make_dicom, make_enhanced, make_report
@@ -374,3 +375,18 @@ def test_decode_dicom_window_shows_low_values_as_it_says() -> None:
     air = np.where(np.median(RAMP) > RAMP, -1000, RAMP).astype(np.int16)
     gray = only_gray(make_dicom(air, WindowCenter=-600, WindowWidth=1500))
     assert np.abs(gray[air == -1000].astype(int) - 60).max() <= 1
+
+
+def test_decode_dicom_decoder_that_stops_is_an_error_and_the_next_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = make_compressed_dicom(RAMP, gdcm.TransferSyntax.JPEGLosslessProcess14_1)
+    expected = only_gray(content)
+    process = DECODER._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert np.array_equal(only_gray(content), expected), "a new process is started"
+    monkeypatch.setattr(decoder_process, "TIMEOUT_SECONDS", 0.0)
+    with pytest.raises(ValueError, match="damaged: the decoder of its pixels stopped"):
+        DecoderProcess().decode(content)
+    monkeypatch.undo()
+    assert np.array_equal(only_gray(content), expected)

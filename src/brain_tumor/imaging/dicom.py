@@ -22,10 +22,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    RLELossless,
 )
 
 from brain_tumor.core.types import Floats, Gray, Masks
 from brain_tumor.imaging.decode import MAX_FILE_PIXELS, MAX_PIXELS, NoImageError
+from brain_tumor.imaging.decoder_process import DECODER
 from brain_tumor.imaging.dicom_frames import (
     Frame,
     apply_window,
@@ -96,13 +98,14 @@ def decode_dicom(content: bytes) -> DicomImage:
         ValueError: more than MAX_PIXELS in a frame or more than MAX_FILE_PIXELS in all, or a mosaic
             of unknown size. For broken files pydicom raises other exceptions as well.
     """
-    data = _read_dataset(content)
+    content = decompress(content)
+    data = read_dataset(content)
     sex, age = str(data.get("PatientSex") or ""), re.fullmatch(r"0*(\d+)Y", str(data.get("PatientAge") or ""))
     # The digest groups the slices of a patient without revealing the id.
     patient_id = str(data.get("PatientID") or "").strip()
     patient = hashlib.sha256(patient_id.encode()).hexdigest()[:12] if patient_id else ""
     warnings = tuple(_find_warnings(data))  # of the text in the header, before it is converted to numbers
-    frames = _decode_frames(data)
+    frames = _decode_frames(data, content)
     sex = sex if sex in ("F", "M", "O") else ""
     return DicomImage(frames, patient, sex, age[1] if age else "", warnings)
 
@@ -113,12 +116,17 @@ def decode_dicom_mask(content: bytes) -> list[Masks]:
     Raises:
         ValueError: see `decode_dicom`.
     """
-    data = _read_dataset(content)
-    return [frame > 0 for frame in _split_frames(_decode_pixels(data), data)]
-
-
-def _read_dataset(content: bytes) -> pydicom.Dataset:
     content = decompress(content)
+    data = read_dataset(content)
+    return [frame > 0 for frame in _split_frames(_decode_pixels(data, content), data)]
+
+
+def read_dataset(content: bytes) -> pydicom.Dataset:
+    """Read the elements of a DICOM file that is not compressed as a whole.
+
+    Raises:
+        NoImageError, ValueError: see `decode_dicom`.
+    """
     if DEFLATED_TRANSFER_SYNTAX in content[:2048]:  # it would be decompressed whole before its size can be checked
         raise NoImageError("a deflated DICOM file, which is not supported: save it without compression")
     data = pydicom.dcmread(io.BytesIO(content), force=True)
@@ -144,19 +152,27 @@ def _read_dataset(content: bytes) -> pydicom.Dataset:
     return data
 
 
-def _decode_pixels(data: pydicom.Dataset) -> NDArray[Any]:
-    """Decode the stored values of all frames.
-
-    Pillow decodes what it can, whatever other decoders are installed, so that all machines get the same values.
+def _decode_pixels(data: pydicom.Dataset, content: bytes) -> NDArray[Any]:
+    """Decode the stored values of all frames; other decoders than those of Pillow and pydicom run in another process.
 
     Raises:
-        ValueError: no installed package decodes this compression.
+        ValueError: no installed package decodes this compression, or the pixels cannot be decoded.
     """
     syntax = data.file_meta.TransferSyntaxUID
-    if syntax in PILLOW_SYNTAXES:
-        data.pixel_array_options(decoding_plugin="pillow")
-    elif syntax.is_compressed and not get_decoder(syntax).is_available:
+    if not syntax.is_compressed or syntax in (*PILLOW_SYNTAXES, RLELossless):
+        return decode_stored_values(data)
+    if not get_decoder(syntax).is_available:
         raise ValueError(f"compressed as {syntax.name}, which needs another package: pip install python-gdcm")
+    return DECODER.decode(content)
+
+
+def decode_stored_values(data: pydicom.Dataset) -> NDArray[Any]:
+    """Decode the stored values of all frames in this process.
+
+    Pillow decodes what it can, whatever other decoders are installed, so that all machines get the same values.
+    """
+    if data.file_meta.TransferSyntaxUID in PILLOW_SYNTAXES:
+        data.pixel_array_options(decoding_plugin="pillow")
     return np.asarray(data.pixel_array)
 
 
@@ -167,8 +183,8 @@ def _split_frames(pixels: Floats, data: pydicom.Dataset) -> Floats:
     return pixels if pixels.ndim == 3 else pixels[None]
 
 
-def _decode_frames(data: pydicom.Dataset) -> list[DicomFrame]:
-    pixels = _decode_pixels(data)
+def _decode_frames(data: pydicom.Dataset, content: bytes) -> list[DicomFrame]:
+    pixels = _decode_pixels(data, content)
     palette = data.PhotometricInterpretation == "PALETTE COLOR"
     if palette or int(data.get("SamplesPerPixel", 1)) == 3:
         grays = _luma_frames(np.asarray(apply_color_lut(pixels, data)) if palette else pixels, data, palette)
