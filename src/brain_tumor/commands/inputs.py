@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +74,8 @@ class SourceImages:
         return self._images[source].read(rest)
 
 
-class Inputs(NamedTuple):
+@dataclass(frozen=True)
+class Inputs:
     """The images of one or several sources.
 
     Attributes:
@@ -173,12 +175,11 @@ def _read_source(
         index = index_raw_images(raw, set(folder.names()), images, *settings)
     else:
         with ExitStack() as stack:
+            files: Files
             if path.is_dir():
-                files: Files = FolderFiles(path, leave_out_folders=True)
-                images = IndexedImages(path, scratch)
+                files, images = FolderFiles(path, leave_out_folders=True), IndexedImages(path, scratch)
             else:
-                files = stack.enter_context(open_archive(path, scratch))
-                images = IndexedImages(None, scratch)
+                files, images = stack.enter_context(open_archive(path, scratch)), IndexedImages(None, scratch)
             names = find_images(files, skipped)
             labels = infer_labels(names) if options.layout is None else match_labels(names, options.layout, skipped)
             index = index_images(files, labels, images, *settings)
