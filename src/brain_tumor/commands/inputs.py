@@ -179,7 +179,7 @@ def _read_source(
             if path.is_dir():
                 files, images = FolderFiles(path, leave_out_folders=True), IndexedImages(path, scratch)
             else:
-                files, images = stack.enter_context(open_archive(path, scratch)), IndexedImages(None, scratch)
+                files, images = stack.push(open_archive(path, scratch)), IndexedImages(None, scratch)
             names = find_images(files, skipped)
             labels = infer_labels(names) if options.layout is None else match_labels(names, options.layout, skipped)
             index = index_images(files, labels, images, *settings)
