@@ -16,6 +16,7 @@ BY_CI = ".ci/run runs it"
 BY_EXPERIMENTS = "tests/pipeline/test_experiments.py runs it"
 BY_STUDIES = "tests/studies/test_studies.py runs it, with parameters for a small recipe"
 BY_APP = "runs until it is stopped; tests/app/test_server.py starts the server"
+BY_GATE = "its exit code is 1 where images are shared; tests/commands/test_gate.py runs it"
 NOT_RUN = {
     "make test": BY_CI,
     "make lint": BY_CI,
@@ -44,6 +45,9 @@ NOT_RUN = {
     "dvc repro stages/planted/dvc.yaml": "needs minutes; tests/studies/test_synthetic_duplicates.py tests its parts",
     "dvc repro stages/protocol/dvc.yaml": BY_STUDIES,
     "dvc repro stages/seeds/dvc.yaml": BY_STUDIES,
+    "brain-tumor gate --train ~/images/train --test ~/images/test --out ~/gate": BY_GATE,
+    "brain-tumor gate --table split.csv": BY_GATE,
+    "brain-tumor audit ~/images ~/more.zip --out ~/both-audit": "tests/commands/test_inputs.py audits several sources",
     "make app": BY_APP,
     "brain-tumor app": BY_APP,
     "make bench": "takes about an hour; its numbers are for people",

@@ -1,26 +1,36 @@
 """The `brain-tumor` command."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
+
+COMMANDS = {
+    "audit": "find duplicates, label conflicts and unusable files",
+    "gate": "fail if something of a test image is in training",
+    "split": "divide images into parts that have nothing in common",
+    "clean": "list one image of each set of duplicates",
+    "predict": "classify images with a trained model",
+    "app": "open the web app for trained models",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the first argument names; return its exit code."""
+    listed = "\n".join(f"  {name:8} {title}" for name, title in COMMANDS.items())
     parser = argparse.ArgumentParser(
-        prog="brain-tumor", description="Brain-MRI classifiers and audits. Research software, not for clinical use."
+        prog="brain-tumor",
+        description="Brain-MRI classifiers and audits. Research software, not for clinical use.",
+        epilog=f"commands:\n{listed}\n\nsee brain-tumor <command> --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=("predict", "app", "audit"), help="see brain-tumor <command> --help")
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of those below")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     # Each command is imported only when it is called: predictions by the ONNX runtime and audits need no torch.
-    if args.command == "predict":
-        from brain_tumor.commands.predict import main as command
-    elif args.command == "app":
-        from brain_tumor.commands.app import main as command
-    else:
-        from brain_tumor.commands.audit import main as command
-    return command(args.arguments)
+    command = importlib.import_module(f"brain_tumor.commands.{args.command}")
+    code: int = command.main(args.arguments)
+    return code
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ class SkippedFiles:
         """Return why a file is left out, '' if it is not."""
         return self._reasons.get(path, "")
 
+    def update(self, others: "SkippedFiles", prefix: str = "") -> None:
+        """Add all files of another collection, with `prefix` before their paths."""
+        for path, reason in others._reasons.items():
+            self.add(prefix + path, reason)
+
     def table(self) -> pd.DataFrame:
         """Return the files with the columns path and reason, sorted by path."""
         rows = [(readable_path(path), reason) for path, reason in sorted(self._reasons.items())]

@@ -6,8 +6,9 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 from typing import NamedTuple
 
 from brain_tumor.core.errors import UserError
@@ -15,20 +16,34 @@ from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.archive_limits import describe_inner_archives
 from brain_tumor.datasets.readers.contrasts import ImageReader
 from brain_tumor.datasets.readers.files import Files, normalize_name
-from brain_tumor.datasets.readers.table_columns import count_known_columns, name_columns
+from brain_tumor.datasets.readers.table_columns import REQUIRED_COLUMNS, count_known_columns, name_columns
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import parse_boxes
 from brain_tumor.imaging.volumes import AXES
 from brain_tumor.parallel import progress
 
 DELIMITERS = (",", ";", "\t")
-SPLITS = ("", "train", "test")
 AGE = re.compile(r"\d{1,3}(\.\d{1,4})?", re.ASCII)
 # A first line that some versions of Excel need.
 STATED_DELIMITER = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?[ ,;\t]*(?=[\r\n])""", re.IGNORECASE)
 ZERO_WIDTH = dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))  # characters that are not visible
 JOINERS = "\u200c\u200d"  # not visible either, but they have a meaning inside a word
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class TableRules(NamedTuple):
+    """What a table may contain.
+
+    Attributes:
+        required: columns that it must have, and without empty cells: `path`, or `path` and `label`.
+        splits: what the cells of `split` mean (train, test or '', for neither), by cell.
+    """
+
+    required: Collection[str] = REQUIRED_COLUMNS
+    splits: Mapping[str, str] = MappingProxyType({"": "", "train": "train", "test": "test"})
+
+
+STRICT = TableRules()
 
 
 class Row(NamedTuple):
@@ -38,7 +53,7 @@ class Row(NamedTuple):
     values: dict[str, str]
 
 
-def read_by_table(files: Files, name: str, skipped: SkippedFiles) -> Iterator[RawImage]:
+def read_by_table(files: Files, name: str, skipped: SkippedFiles, rules: TableRules = STRICT) -> Iterator[RawImage]:
     """Yield the images that a CSV table lists, in the order of their paths.
 
     Required columns are `path` (relative to the archive or folder) and `label`. Optional columns are `split` (train,
@@ -50,6 +65,7 @@ def read_by_table(files: Files, name: str, skipped: SkippedFiles) -> Iterator[Ra
         files: the archive or folder.
         name: path of the table in it: CSV with a header, in UTF-8 or UTF-16, with commas, semicolons or tabs.
         skipped: every file that is not yielded as an image is added to it.
+        rules: what the table may contain.
 
     Raises:
         UserError: a table that is missing or not CSV, or a row that cannot be used; the message has its line number.
@@ -60,7 +76,10 @@ def read_by_table(files: Files, name: str, skipped: SkippedFiles) -> Iterator[Ra
     if not table:
         hint = describe_inner_archives(files.names(), files.path)
         raise UserError(f"{source} was not found: the table of images is missing. {hint}".rstrip(" ."))
-    rows = [_check(row, paths, f"{source}, line {row.line}") for row in parse_table(files.read(table), source)]
+    rows = [
+        _check(row, paths, f"{source}, line {row.line}", rules)
+        for row in parse_table(files.read(table), source, rules.required)
+    ]
     if not rows:
         raise UserError(f"{source} lists no image")
     _reject_duplicates(rows, source)
@@ -92,12 +111,13 @@ def _require_images(rows: list[Row], source: str, skipped: SkippedFiles) -> None
             )
 
 
-def parse_table(content: bytes, source: str) -> Iterator[Row]:
+def parse_table(content: bytes, source: str, required: Collection[str] = REQUIRED_COLUMNS) -> Iterator[Row]:
     """Yield the rows of a CSV table with the meanings of their columns; blank rows are left out.
 
     Args:
         content: bytes of the table.
         source: name of the table in messages.
+        required: columns that the table must have.
 
     Raises:
         UserError: not a CSV table, or see `name_columns`.
@@ -110,13 +130,13 @@ def parse_table(content: bytes, source: str) -> Iterator[Row]:
     columns: list[str] = []
     for line, cells in _split(text, delimiter, source):
         if not columns:
-            columns = name_columns(cells, source)
+            columns = name_columns(cells, source, required)
         elif len(cells) > len(columns):
             raise UserError(f"{source}, line {line} has {len(cells)} cells, but the header {len(columns)}")
         else:
             cells += [""] * (len(columns) - len(cells))
             values = {column: cell for column, cell in zip(columns, cells, strict=True) if column}
-            yield Row(line, values | {"label": " ".join(values["label"].split())})
+            yield Row(line, values | {"label": " ".join(values.get("label", "").split())})
     if not columns:
         raise UserError(f"{source} is not a CSV table: it is empty")
 
@@ -154,7 +174,7 @@ class _Paths:
         return f"does not exist{advice}{inner and f'. {inner}'} {self._files.hint}".rstrip()
 
 
-def _check(row: Row, paths: _Paths, line: str) -> Row:
+def _check(row: Row, paths: _Paths, line: str, rules: TableRules) -> Row:
     """Return a row with the names of its files; raises a UserError that starts with `line` if it cannot be used."""
     values = dict(row.values)
     for column in ("path", "mask"):
@@ -165,7 +185,7 @@ def _check(row: Row, paths: _Paths, line: str) -> Row:
             values[column] = paths.find(value)
             if not values[column]:
                 raise UserError(f"{line}: {column} '{value}' {paths.describe_missing(value)}")
-    if not values["label"]:
+    if not values["label"] and "label" in rules.required:
         raise UserError(f"{line}: the label is empty")
     try:
         parse_boxes(values.get("box", ""))
@@ -176,9 +196,11 @@ def _check(row: Row, paths: _Paths, line: str) -> Row:
     values |= {"plane": values["plane"].casefold()} if "plane" in values else {}
     if values.get("plane") and values["plane"] not in AXES:
         raise UserError(f"{line}: plane '{row.values['plane']}' is none of {', '.join(sorted(AXES))}, and not empty")
-    if values.get("split", "") not in SPLITS:
-        raise UserError(f"{line}: split '{values['split']}' is neither train nor test nor empty")
-    return Row(row.line, values)
+    split = values.get("split", "")
+    if split not in rules.splits:
+        known = ", ".join(dict.fromkeys(name.lower() for name in rules.splits if name))
+        raise UserError(f"{line}: split '{split}' is neither empty nor one of {known}")
+    return Row(row.line, values | ({"split": rules.splits[split]} if split else {}))
 
 
 def _reject_duplicates(rows: list[Row], source: str) -> None:

@@ -1,8 +1,8 @@
-"""An index of all images below a folder, like that of a raw archive, and their bytes."""
+"""An index of the images of a folder, an archive or a table, like that of a raw archive, and their bytes."""
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import COLUMNS, RawImage
 from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks
+from brain_tumor.datasets.readers.files import Files
 from brain_tumor.datasets.readers.folder import FolderFiles
 from brain_tumor.datasets.readers.folder_labels import FolderLabels
 from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats
@@ -20,18 +21,21 @@ from brain_tumor.parallel import progress
 MAX_FILE_BYTES = 2 * 2**30
 
 
-def find_images(files: FolderFiles, skipped: SkippedFiles) -> list[str]:
+def find_images(files: Files, skipped: SkippedFiles) -> list[str]:
     """Return the names of the files that are images by content or suffix; add all others to `skipped`."""
     for name, reason in files.left_out().items():
         skipped.add(name, reason)
     reader, names, images = ImageReader(files), files.names(), []
     for name in progress(names, f"listing {files.path.resolve().name}", len(names), "file"):
         try:
-            with (files.path / name).open("rb") as file:
-                kind, size = identify(file.read(HEAD_BYTES), name), os.fstat(file.fileno()).st_size
+            head, size = _read_head(files, name)
         except OSError as error:
             skipped.add(name, f"a file that cannot be read ({error.strerror})")
             continue
+        except UserError as error:
+            skipped.add(name, readable_path(str(error)))
+            continue
+        kind = identify(head, name)
         if kind.kind is None:
             skipped.add(name, reader.describe_header(name) or kind.reason)
         elif size > MAX_FILE_BYTES:
@@ -44,22 +48,36 @@ def find_images(files: FolderFiles, skipped: SkippedFiles) -> list[str]:
     return [name for name in images if name not in masks.reasons]
 
 
+def _read_head(files: Files, name: str) -> tuple[bytes, int]:
+    """Return the first bytes of a file and its size; the members of archives have a limit of their own."""
+    if isinstance(files, FolderFiles):
+        with (files.path / name).open("rb") as file:
+            return file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
+    content = files.read(name)
+    return content[:HEAD_BYTES], len(content)
+
+
 class IndexedImages:
     """The images of an index by their paths there; it can be sent to another process.
 
     Args:
-        folder: folder with the files.
-        converted: a temporary folder for frames, slices and pages, and for images whose names are not text.
+        folder: folder with the files; None if they are in an archive.
+        converted: a temporary folder for frames, slices and pages, for images whose names are not text, and for all
+            images of an archive.
+
+    Attributes:
+        needs_copies: whether all images must be stored, since no folder has them.
     """
 
-    def __init__(self, folder: Path, converted: Path) -> None:
-        self._files = FolderFiles(folder)
+    def __init__(self, folder: Path | None, converted: Path) -> None:
+        self._files = None if folder is None else FolderFiles(folder)
         self._converted = converted
+        self.needs_copies = folder is None
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an image, of the converted one if there is one; raises a UserError on failure."""
         file = self._converted_file(path)
-        return file.read_bytes() if file.exists() else self._files.read(path)
+        return file.read_bytes() if self._files is None or file.exists() else self._files.read(path)
 
     def store(self, path: str, content: bytes) -> None:
         """Store the bytes of a converted image."""
@@ -70,7 +88,7 @@ class IndexedImages:
 
 
 def index_images(
-    files: FolderFiles,
+    files: Files,
     labels: Mapping[str, FolderLabels],
     images: IndexedImages,
     volumes: Volumes,
@@ -78,24 +96,14 @@ def index_images(
     patient_from_header: bool = True,
     on_only_patient: Callable[[OnlyPatient], None] = lambda found: None,
 ) -> pd.DataFrame:
-    """Read the image files of a folder, and index the images in them.
-
-    In the index, control characters and bytes that are not UTF-8 are escaped.
+    """Read image files whose folders tell what they are, and index the images in them.
 
     Args:
-        files: the folder.
+        files: the folder or archive.
         labels: its image files by name, and what their folders tell about them.
-        images: every image that differs from its file in content or name is stored there.
-        volumes: which slices of volumes become images.
-        skipped: collects the files that cannot be read, and those that the conversion leaves out.
-        patient_from_header, on_only_patient: see `expand_medical_formats`.
-
-    Returns:
-        A table with the columns of a raw archive's index, sorted by path; columns without a value are ''.
+        images, volumes, skipped, patient_from_header, on_only_patient: see `index_raw_images`; `skipped` also collects
+            the files that cannot be read.
     """
-    indexed: set[str] = set()  # paths in the index
-    digests: dict[str, str] = {}  # of the files that were read
-    rows = []
 
     def read_files() -> Iterator[RawImage]:
         reader, patients = ImageReader(files), find_patients(files.names())
@@ -108,17 +116,55 @@ def index_images(
             if reason:
                 skipped.add(name, reason)
                 continue
-            digests[name] = hashlib.sha256(content).hexdigest()
             yield RawImage(name, content, label, split, patient or patients.get(name, ""))
 
-    for image in expand_medical_formats(read_files(), volumes, skipped, patient_from_header, on_only_patient):
+    return index_raw_images(read_files(), labels, images, volumes, skipped, patient_from_header, on_only_patient)
+
+
+def index_raw_images(
+    raw: Iterable[RawImage],
+    names: Collection[str],
+    images: IndexedImages,
+    volumes: Volumes,
+    skipped: SkippedFiles,
+    patient_from_header: bool = True,
+    on_only_patient: Callable[[OnlyPatient], None] = lambda found: None,
+) -> pd.DataFrame:
+    """Index the images in image files.
+
+    In the index, control characters and bytes that are not UTF-8 are escaped.
+
+    Args:
+        raw: the image files.
+        names: their names, which no converted image gets.
+        images: every image that differs from its file in content or name is stored there.
+        volumes: which slices of volumes become images.
+        skipped: collects the files that the conversion leaves out.
+        patient_from_header, on_only_patient: see `expand_medical_formats`.
+
+    Returns:
+        A table with the columns of a raw archive's index, sorted by path; columns without a value are ''.
+    """
+    indexed: set[str] = set()  # paths in the index
+    digests: dict[str, str] = {}  # of the files that were read
+    rows = []
+
+    def note_digests() -> Iterator[RawImage]:
+        for image in raw:
+            digests[image.path] = hashlib.sha256(image.content).hexdigest()
+            yield image
+
+    for image in expand_medical_formats(note_digests(), volumes, skipped, patient_from_header, on_only_patient):
         digest = hashlib.sha256(image.content).hexdigest()
         path = readable_path(image.path)
-        if path != image.path or path in indexed or digests.get(path) != digest:
-            while path in labels or path in indexed:  # `a.dcm` becomes `a.dcm.png`, which may also be a file
+        is_unchanged = path == image.path and path not in indexed and digests.get(path) == digest
+        if not is_unchanged:
+            while path in names or path in indexed:  # `a.dcm` becomes `a.dcm.png`, which may also be a file
                 path += " (converted)"
+        if images.needs_copies or not is_unchanged:
             images.store(path, image.content)
         indexed.add(path)
         metadata = (image.label, image.split, image.patient)
-        rows.append((path, *map(readable_path, metadata), "", image.plane, digest))
-    return pd.DataFrame(rows, columns=COLUMNS, dtype=str).sort_values("path", ignore_index=True)
+        rows.append((path, *map(readable_path, metadata), "", image.plane, digest, image.fold))
+    index = pd.DataFrame(rows, columns=[*COLUMNS, "fold"], dtype=str).sort_values("path", ignore_index=True)
+    return index if (index["fold"] != "").any() else index.drop(columns="fold")

@@ -3,7 +3,7 @@
 import difflib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from brain_tumor.core.errors import UserError
 
@@ -48,7 +48,7 @@ def count_known_columns(header: Sequence[str]) -> int:
     return sum(_simplify(name) in MEANING for name in header)
 
 
-def name_columns(header: Sequence[str], source: str) -> list[str]:
+def name_columns(header: Sequence[str], source: str, required: Collection[str] = REQUIRED_COLUMNS) -> list[str]:
     """Return the meaning of each column, one of COLUMNS; '' for columns that are ignored, which are logged.
 
     A warning says how to name a column of OTHER_IDS if it names the patients and no other column does.
@@ -56,9 +56,10 @@ def name_columns(header: Sequence[str], source: str) -> list[str]:
     Args:
         header: the first row of the table.
         source: name of the table in messages.
+        required: columns that the table must have, of REQUIRED_COLUMNS.
 
     Raises:
-        UserError: `path` or `label` is missing, two columns have one meaning, or a column is not known but resembles
+        UserError: a required column is missing, two columns have one meaning, or a column is not known but resembles
             one that is missing.
     """
     columns = [MEANING.get(_simplify(name), "") for name in header]
@@ -76,7 +77,7 @@ def name_columns(header: Sequence[str], source: str) -> list[str]:
                 f"{source} has a column '{name}', which is not known but resembles '{nearest}': rename it to "
                 f"'{nearest}', or remove it (known columns: {', '.join(COLUMNS)})"
             )
-    if missing := [column for column in REQUIRED_COLUMNS if column not in columns]:
+    if missing := [column for column in required if column not in columns]:
         has_id = "path" in missing and any(_simplify(name) == "id" for _, name in unknown)
         advice = ": rename 'id' to 'path' if it has the file names, to 'patient' if it names patients"
         listed = f"{', '.join(missing)} (it has {', '.join(header)})"

@@ -1,0 +1,102 @@
+"""`brain-tumor split`: divide images into parts or folds that have nothing in common."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from brain_tumor.audit.audit import audit_images
+from brain_tumor.audit.summary import log_summary, summarize_audit
+from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
+from brain_tumor.core.cli import run_cli
+from brain_tumor.core.errors import UserError
+from brain_tumor.core.outputs import atomic_outputs, write_csv
+from brain_tumor.splits.split import SplitParams, split_rows
+
+log = logging.getLogger(__name__)
+COLUMNS = ["path", "label", "patient", "group"]
+DESCRIPTION = f"""
+Divide images into training, validation and test parts, or into folds of a cross-validation. What belongs together stays
+together: duplicates, adjacent slices, and images of one patient or series. Classes have about the same share in each
+part. The same images give the same split, whatever their names and order.
+
+Unreadable and blank images, and duplicates with different labels, are in no part; a column names the reason.
+{SOURCE_HELP}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Split the images that the command line names.
+
+    Args:
+        argv: the arguments after `brain-tumor split`; those of the process if None.
+
+    Returns:
+        0 if the images were split. After an error the process exits with code 1.
+    """
+    parser = argparse.ArgumentParser(
+        prog="brain-tumor split", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, nargs="+", help="folder, archive or table; nothing in it is changed")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file to write: path, label, patient, group, part")
+    parser.add_argument("--test", type=float, default=0.2, help="fraction of each class (default: %(default)s)")
+    parser.add_argument("--validation", type=float, default=0.0, help="fraction of each class (default: %(default)s)")
+    parser.add_argument("--folds", type=int, help="number of folds, instead of parts: the CSV file has a column fold")
+    parser.add_argument("--seed", type=int, default=0, help="of the random assignment (default: %(default)s)")
+    add_read_options(parser)
+    args = parser.parse_args(argv)
+    options = parse_read_options(args, parser)
+    if args.folds is None:
+        params = {"strategy": "fraction", "test": args.test, "validation": args.validation, "seed": args.seed}
+    else:
+        params = {"strategy": "kfold", "folds": args.folds, "fold": 0, "validation": 0.0, "seed": args.seed}
+    run_cli(lambda: split_sources(args.source, args.out, options, params))
+    return 0
+
+
+def split_sources(sources: Sequence[Path], out: Path, options: ReadOptions, params: dict[str, str | float]) -> None:
+    """Audit and split images, and write the split.
+
+    Args:
+        sources: folders, archives and tables; patients of the same name in several of them are the same.
+        out: CSV file for the split.
+        options: how the sources are read.
+        params: see `SplitParams`; with the strategy `kfold` the images are divided into all folds.
+
+    Raises:
+        UserError: a source that cannot be read, invalid parameters, or too few images or groups for the split.
+    """
+    try:
+        checked = SplitParams.model_validate(params)
+    except ValidationError as error:
+        raise UserError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
+    with open_inputs(sources, options, shared_patients=True) as inputs:
+        table, links = audit_images(inputs.index, inputs.images.read, "split")
+    log_summary("split", table, summarize_audit(table, links))
+    result = table[COLUMNS].assign(reason=find_reasons(table))
+    usable = table[result["reason"] == ""]
+    column = "part" if checked.folds is None else "fold"
+    result[column] = split_rows(usable, checked)["part"] if checked.folds is None else assign_folds(usable, checked)
+    result[column] = result[column].fillna("")
+    with atomic_outputs(out) as (path,):
+        write_csv(path, result)
+    log.info("written: %s", out)
+    log.info("%s", pd.crosstab(result[column].replace("", "none"), result["label"].replace("", "no label")).to_string())
+
+
+def find_reasons(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return why an image is in no part, '' if it is in one."""
+    conflict = pd.Series("duplicates have different labels", table.index).where(table["conflict"], "")
+    return table["problem"].where(table["problem"] != "", conflict)
+
+
+def assign_folds(rows: pd.DataFrame, params: SplitParams) -> "pd.Series[str]":
+    """Return the number of the fold of each row, from 0."""
+    assert params.folds is not None
+    folds = pd.Series("", rows.index)
+    for number in range(params.folds):
+        part = split_rows(rows, params.model_copy(update={"fold": number}))["part"]
+        folds[part == "test"] = str(number)
+    return folds

@@ -1,0 +1,146 @@
+"""`brain-tumor gate`: exit codes, findings and their evidence."""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from brain_tumor.audit.groups import GROUPING_KINDS
+from brain_tumor.audit.rules import LEAKS, RULES
+from brain_tumor.audit.transforms import apply_transform
+from brain_tumor.commands.gate import ERROR, FAILED, FILES, PASSED, main
+from heads import head, png
+
+TRAIN = {f"{label}/{seed}.png": png(head(seed)) for label, seeds in (("a", (1, 2)), ("b", (3, 4))) for seed in seeds}
+
+
+@pytest.fixture(autouse=True)
+def in_one_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORKERS", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: str, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+        (Path(folder) / name).write_bytes(content)
+
+
+def test_gate_nothing_in_common_passes(caplog: pytest.LogCaptureFixture) -> None:
+    write("train", TRAIN)
+    write("test", {"a/5.png": png(head(5)), "notes.txt": b"text"})
+    with caplog.at_level(logging.INFO):
+        assert main(["--train", "train", "--test", "test", "--out", "out"]) == PASSED
+    assert caplog.messages[-1] == "1 test images, 4 training images: passed"
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(FILES)
+    result = json.loads(Path("out/gate.json").read_text())
+    assert (result["passed"], result["images"], result["files_left_out"]) == (True, {"train": 4, "test": 1}, 1)
+    assert list(result["rules"]) == [rule.id for rule in RULES]
+    assert pd.read_csv("out/findings.csv").empty
+    assert pd.read_csv("out/files.csv")["path"].tolist() == ["test/notes.txt"]
+
+
+def test_gate_copies_fail_with_what_and_why(caplog: pytest.LogCaptureFixture) -> None:
+    write("train", TRAIN)
+    write("test", {"a/copy.png": TRAIN["a/1.png"], "a/mirrored.png": png(apply_transform(head(3), 4))})
+    write("test", {"a/new.png": png(head(6)), "a/broken.png": b"not an image"})
+    with caplog.at_level(logging.INFO):
+        assert main(["--train", "train", "--test", "test", "--out", "out"]) == FAILED
+    assert "  test/a/mirrored.png and train/b/3.png (left-right, correlation 0.999, labels a and b)" in caplog.messages
+    assert caplog.messages[-1].endswith("4 training images: failed: leak-exact, leak-mirrored, unreadable")
+    table = pd.read_csv("out/findings.csv", keep_default_na=False)
+    assert table[["rule", "path", "other"]].to_numpy().tolist() == [
+        ["leak-exact", "test/a/copy.png", "train/a/1.png"],
+        ["leak-mirrored", "test/a/mirrored.png", "train/b/3.png"],
+        ["unreadable", "test/a/broken.png", ""],
+    ]
+    suite = ElementTree.parse("out/junit.xml").getroot()
+    assert suite.get("tests") == str(len(RULES))
+    assert {case.get("name") for case in suite if case.find("failure") is not None} == set(table["rule"])
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["leak-exact=1"], FAILED),
+        (["leak-exact=1", "leak-mirrored=1"], PASSED),
+        (["leak-exact", "leak-mirrored"], PASSED),
+        (["leak-exact=0", "leak-mirrored"], FAILED),
+        (["leak-exact=1", "leak-mirrored=0"], FAILED),
+        (["leak-rotated", "leak-near"], FAILED),
+    ],
+)
+def test_gate_allowed_findings_pass(options: list[str], code: int) -> None:
+    write("train", TRAIN)
+    write("test", {"a/copy.png": TRAIN["a/1.png"], "a/mirrored.png": png(apply_transform(head(3), 4))})
+    allow = [word for option in options for word in ("--allow", option)]
+    assert main(["--train", "train", "--test", "test", *allow]) == code
+
+
+def test_gate_table_with_patients_and_paths_of_windows(caplog: pytest.LogCaptureFixture) -> None:
+    write("images", TRAIN)
+    rows = ["path;split;patient", "a\\1.png;train;P1", "a\\2.png;Test;P2", "b\\3.png;val;P2", "b\\4.png;;P1"]
+    Path("images/split.csv").write_text("\n".join(rows))
+    with caplog.at_level(logging.INFO):
+        assert main(["--table", "images/split.csv", "--out", "out"]) == FAILED
+    assert "  a/2.png and b/3.png (patient P2)" in caplog.messages
+    assert "1 images are neither training nor test images, and are not compared" in caplog.messages
+    assert caplog.messages[-1] == "1 test images, 2 training images: failed: leak-patient"
+    assert main(["--table", "images/split.csv", "--allow", "leak-patient"]) == PASSED
+
+
+def test_gate_archives_and_several_sources() -> None:
+    write("train/one", TRAIN)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("a/x.png", png(head(8)))
+        file.writestr("a/y.png", TRAIN["b/4.png"])
+    write(".", {"more.zip": content.getvalue(), "test/a/5.png": png(head(5))})
+    assert main(["--train", "train/one", "--test", "test"]) == PASSED
+    assert main(["--train", "train/one", "--test", "test", "more.zip", "--out", "out"]) == FAILED
+    assert pd.read_csv("out/findings.csv")[["path", "other"]].to_numpy().tolist() == [
+        ["more.zip/a/y.png", "one/b/4.png"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--train", "train", "--test", "nowhere"], "error: nowhere does not exist"),
+        (["--train", "train", "--test", "train"], "error: train is named twice"),
+        (["--train", "train", "--test", "empty"], "error: no image in empty, which has no files"),
+        (["--train", "train", "--test", "text.txt"], "error: text.txt is a text file, not a zip or tar archive"),
+        (["--table", "train"], "error: there are no train images"),
+        (["--train", "train", "--test", "other", "--allow", "x"], "error: --allow x: 'x' is not a rule"),
+        (["--train", "train", "--test", "other", "--allow", "leak-near=²"], "'²' is not a number of findings"),
+    ],
+)
+def test_gate_errors_have_a_code_of_their_own(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("train", TRAIN)
+    write("other", TRAIN)
+    write(".", {"text.txt": b"text"})
+    Path("empty").mkdir()
+    assert main(args) == ERROR
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["--train", "a"], ["--test", "a"], ["--train", "a", "--test", "b", "--table", "c"]]
+)
+def test_gate_incomplete_arguments_print_usage(args: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == ERROR
+
+
+def test_rules_are_those_of_all_kinds_of_links() -> None:
+    assert tuple(LEAKS) == GROUPING_KINDS
+    assert [rule.id for rule in RULES] == [f"leak-{kind}" for kind in GROUPING_KINDS] + ["unreadable"]

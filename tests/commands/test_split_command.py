@@ -1,0 +1,83 @@
+"""`brain-tumor split`: parts and folds that have nothing in common."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from brain_tumor.audit.transforms import apply_transform
+from brain_tumor.commands import gate
+from brain_tumor.commands.split import main
+from heads import head, png
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes of twelve distinct images, mirrored copies of six, one under two labels, and one that is broken."""
+    monkeypatch.setenv("WORKERS", "1")
+    monkeypatch.chdir(tmp_path)
+    files = {f"{'ab'[seed % 2]}/{seed}.png": png(head(seed)) for seed in range(24)}
+    files |= {f"{'ab'[seed % 2]}/{seed} copy.png": png(apply_transform(head(seed), 4)) for seed in range(6)}
+    files |= {"a/conflict.png": png(head(23)), "a/broken.png": b"not an image"}
+    for name, content in files.items():
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content)
+    return tmp_path / "images"
+
+
+def test_split_parts_pass_the_gate_and_leave_out_what_cannot_be_used(images: Path) -> None:
+    assert main([str(images), "--out", "images/split.csv", "--test", "0.25", "--validation", "0.25"]) == 0
+    table = pd.read_csv("images/split.csv", keep_default_na=False)
+    assert len(table) == 32
+    assert set(table["part"]) == {"", "train", "validation", "test"}
+    left_out = table[table["part"] == ""]
+    assert dict(zip(left_out["path"], left_out["reason"], strict=True)) == {
+        "a/broken.png": "unreadable: not an image file",
+        "a/conflict.png": "duplicates have different labels",
+        "b/23.png": "duplicates have different labels",
+    }
+    used = table[table["part"] != ""]
+    assert (used.groupby("group")["part"].nunique() == 1).all()
+    assert (used.groupby("part")["label"].nunique() == 2).all()
+    used.rename(columns={"part": "split"}).to_csv(images / "used.csv", index=False)
+    assert gate.main(["--table", "images/used.csv"]) == gate.PASSED
+    # The gate notices a split that is not one of groups.
+    used.assign(split=["train", "test"] * (len(used) // 2) + ["train"] * (len(used) % 2)).to_csv(
+        images / "used.csv", index=False
+    )
+    assert gate.main(["--table", "images/used.csv"]) == gate.FAILED
+
+
+def test_split_folds_have_each_image_once_and_each_class(images: Path) -> None:
+    assert main([str(images), "--out", "folds.csv", "--folds", "3"]) == 0
+    table = pd.read_csv("folds.csv", keep_default_na=False)
+    used = table[table["reason"] == ""]
+    assert set(used["fold"]) == {"0", "1", "2"}
+    assert (used.groupby("group")["fold"].nunique() == 1).all()
+    assert (used.groupby("fold")["label"].nunique() == 2).all()
+
+
+def test_split_names_and_order_do_not_matter(images: Path, tmp_path: Path) -> None:
+    assert main([str(images), "--out", "one.csv", "--seed", "5"]) == 0
+    other = tmp_path / "other"
+    for number, path in enumerate(sorted(images.rglob("*.png"), reverse=True)):
+        (other / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (other / path.parent.name / f"{number:03}.png").write_bytes(path.read_bytes())
+    assert main([str(other), "--out", "two.csv", "--seed", "5"]) == 0
+    one, two = (pd.read_csv(file).sort_values(["group", "label", "part"]) for file in ("one.csv", "two.csv"))
+    assert one[["group", "label", "part"]].to_numpy().tolist() == two[["group", "label", "part"]].to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--test", "0"], "needs a `test` fraction"),
+        (["--test", "0.6", "--validation", "0.4"], "leave no training rows"),
+        (["--folds", "1"], "greater than or equal to 2"),
+        (["--folds", "30"], "cannot be split into 30 folds"),
+    ],
+)
+def test_split_impossible_parts_are_errors(images: Path, options: list[str], message: str) -> None:
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        main([str(images), "--out", "split.csv", *options])
+    assert not Path("split.csv").exists()
