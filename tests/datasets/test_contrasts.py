@@ -2,12 +2,26 @@
 
 import pytest
 
-from brain_tumor.datasets.readers.contrasts import MASK, SECOND_MASK, UNUSED_MASK, find_patients, pair_masks
+from brain_tumor.datasets.readers.contrasts import MASK, SECOND_MASK, UNUSED_MASK, MaskPairs, parse_names
+from brain_tumor.datasets.readers.contrasts import find_patients as find_patients_of
+from brain_tumor.datasets.readers.contrasts import pair_masks as pair_masks_of
 
 BRATS_2015 = [
     "VSD.Brain.XX.O.MR_Flair.54193", "VSD.Brain.XX.O.MR_T1c.54195", "VSD.Brain.XX.O.MR_T2.54196",
     "VSD.Brain_3more.XX.O.OT.54517",
 ]  # fmt: skip
+
+
+def find_patients(names: list[str]) -> dict[str, str]:
+    return find_patients_of(parse_names(names))
+
+
+def pair_masks(names: list[str]) -> MaskPairs:
+    return pair_masks_of(parse_names(names))
+
+
+def unused(pairs: MaskPairs) -> list[str]:
+    return [name for name, reason in pairs.reasons.items() if reason != MASK]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +99,7 @@ def test_pair_masks_mask_belongs_to_all_contrasts_in_its_folder(end: str) -> Non
     others = ["b/B_t1.nii.gz", "a/BC_t1.nii.gz", "a/B.png"]
     pairs = pair_masks([*images, *others, f"a/B{end}.nii.gz"])
     assert pairs.by_image == dict.fromkeys(images, f"a/B{end}.nii.gz")
-    assert pairs.unused == []
+    assert unused(pairs) == []
 
 
 def test_pair_masks_plain_images_have_the_same_stem() -> None:
@@ -101,7 +115,7 @@ def test_pair_masks_plain_images_have_the_same_stem() -> None:
     ]
     pairs = pair_masks(names)
     assert pairs.by_image == {"a/1.png": "a/1_mask.png", "a/2.tif": "a/2_mask.jpg", "a/3_t1.png": "a/3_seg.png"}
-    assert pairs.unused == ["a/4_mask.png"]
+    assert unused(pairs) == ["a/4_mask.png"]
 
 
 @pytest.mark.parametrize("start", ["seg_", "Mask-", "label_"])
@@ -127,7 +141,7 @@ def test_pair_masks_other_words_are_images() -> None:
 def test_pair_masks_word_before_the_mask_may_belong_to_the_image() -> None:
     pairs = pair_masks(["a_tumor.png", "a_tumor_mask.png", "b.png", "b_tumor_mask.png", "c.png", "c_brain_mask.png"])
     assert pairs.by_image == {"a_tumor.png": "a_tumor_mask.png", "b.png": "b_tumor_mask.png"}
-    assert pairs.unused == ["c_brain_mask.png"]
+    assert unused(pairs) == ["c_brain_mask.png"]
 
 
 def test_pair_masks_mask_with_a_slice_number_belongs_to_contrasts_with_it() -> None:
@@ -149,7 +163,7 @@ def test_pair_masks_brats_2015_heads_in_one_folder_are_not_joined() -> None:
     names = [f"{name}.mha" for name in (*BRATS_2015, "VSD.Brain.XX.O.MR_Flair.55000", "VSD.Brain.XX.O.OT.55001")]
     pairs = pair_masks(names)
     assert pairs.by_image == {}
-    assert len(pairs.unused) == 2
+    assert len(unused(pairs)) == 2
     patients = find_patients(names)
     assert len({patients[name] for name in names if name not in pairs.reasons}) == 4
 
@@ -168,7 +182,7 @@ def test_pair_masks_folder_of_a_head_has_its_mask() -> None:
 def test_pair_masks_second_mask_and_mask_of_another_kind_are_unused() -> None:
     pairs = pair_masks(["a.nii", "a_label.nii", "a_seg.nii", "b.png", "b_seg.nii", "masks.png"])
     assert pairs.by_image == {"a.nii": "a_label.nii"}
-    assert pairs.unused == ["a_seg.nii", "b_seg.nii"]
+    assert unused(pairs) == ["a_seg.nii", "b_seg.nii"]
     assert pairs.reasons == {"a_label.nii": MASK, "a_seg.nii": SECOND_MASK, "b_seg.nii": UNUSED_MASK}
 
 

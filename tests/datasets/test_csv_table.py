@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from boxed_folders import make_png
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.csv_table import read_by_table
@@ -147,3 +148,16 @@ def test_read_by_table_all_other_files_have_a_reason(tmp_path: Path) -> None:
 def test_read_by_table_missing_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no column path, label \(it has number, scanner\)"):
         read(tmp_path, "number,scanner\n1,x\n")
+
+
+def test_read_by_table_boxes_outside_the_image_are_clipped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "i.png").write_bytes(make_png(40, 30))
+    (tmp_path / "j.png").write_bytes(make_png(40, 30))
+    rows = 'path,label,box\na.png,x,90 90 9 9\ni.png,x,30 20 20 20;50 0 5 5\nj.png,x,"9 9 2 2;1 2 3 4"\n'
+    images = read(tmp_path, rows)
+    assert [image.box for image in images] == ["90 90 9 9", "30 20 10 10", "9 9 2 2;1 2 3 4"]  # a.png is no image
+    assert "images with boxes that are partly or wholly outside, clipped: 1 (first: i.png)" in caplog.text
+    assert "boxes outside the image or without area, left out: 1 (first: i.png)" in caplog.text

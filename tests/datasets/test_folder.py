@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.readers.files import HIDDEN
 from brain_tumor.datasets.readers.folder import FolderFiles
+from brain_tumor.imaging.formats import HIDDEN
 
 
 def write(folder: Path, *names: str, content: bytes = b"x") -> FolderFiles:

@@ -1,13 +1,11 @@
 """Labels of images from boxes."""
 
-import io
 import random
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from pydantic import ValidationError
 
 from boxed_folders import make_png, reasons_of, summarize, write_folder
@@ -24,11 +22,11 @@ from brain_tumor.datasets.readers.labels_from_boxes import (
     label_images,
     main_category,
     plausible_size,
-    read_size,
     round_box,
 )
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import format_boxes, parse_boxes
+from brain_tumor.imaging.image_size import read_size
 from clinical_files import RAMP, make_dicom
 
 RULES = BoxRules(labels={"a": "glioma", "b": "meningioma"}, background="", splits={})
@@ -108,16 +106,6 @@ def test_clip_box_known_boxes(
 )
 def test_plausible_size_only_of_two_numbers(width: object, height: object, expected: Size | None) -> None:
     assert plausible_size(width, height) == expected
-
-
-def test_read_size_is_upright_and_none_for_other_content() -> None:
-    image, sideways, buffer = Image.new("L", (30, 20)), Image.Exif(), io.BytesIO()
-    sideways[0x0112] = 6
-    image.save(buffer, "JPEG", exif=sideways)
-    assert read_size(buffer.getvalue()) == (20, 30)
-    assert read_size(make_png(30, 20)) == (30, 20)
-    assert read_size(b"text") is None
-    assert read_size(make_dicom(RAMP)) is None
 
 
 def label(folder: Path, boxed: BoxedImage, content: bytes | None = None, background: str = "") -> tuple[str, str, str]:

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.layout import Layout, read_images
+from brain_tumor.datasets.readers.layout import Layout
 from brain_tumor.datasets.skipped import SkippedFiles
 from figshare_service import make_zip
 from heads import head, png
+from layout_reading import read_images
 
 FLAT = {"path": "{label}/{file}", "labels": {"yes": "tumor", "no": "notumor"}}
 PNG = png(head(1))

@@ -13,12 +13,13 @@ from pydantic import TypeAdapter
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
-from brain_tumor.datasets.readers.layout import Layout, read_images
+from brain_tumor.datasets.readers.layout import Layout
 from brain_tumor.datasets.readers.via_annotations import Shape, ViaAnnotations, add_shapes, fill_shape
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import bounding_box, format_boxes
 from brain_tumor.imaging.decode import decode_gray
 from heads import head, png
+from layout_reading import read_images
 from via_files import CONTENT, DISK, SQUARE, make_via
 
 NUMBERS = st.floats(-200, 200)

@@ -170,3 +170,12 @@ def test_expand_medical_formats_pixels_that_are_not_square_enlarge_mask_and_box(
 def test_expand_medical_formats_warnings_of_the_header_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     convert(RawImage("1.dcm", make_dicom(RAMP, Modality="CT"), "a"))
     assert "1.dcm: the DICOM header states the modality CT, not MR" in caplog.text
+
+
+def test_expand_medical_formats_boxes_outside_a_frame_are_cut_off_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    frame = make_dicom(RAMP)
+    (inside,) = convert(RawImage("1", frame, "a", box="10 6 10 6"))
+    assert (inside.box, caplog.text) == ("10 6 10 6", "")
+    (cut,) = convert(RawImage("2", frame, "a", box="30 6 100 6;90 90 2 2"))
+    assert cut.box == "30 6 10 6"
+    assert "2: boxes outside the image were cut off or left out: 30 6 100 6;90 90 2 2" in caplog.text

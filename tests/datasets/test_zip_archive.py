@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.layout import Layout
-from brain_tumor.datasets.readers.layout import read_images as read_images_of
 from brain_tumor.datasets.readers.zip_archive import ZipFiles
 from brain_tumor.datasets.skipped import SkippedFiles
+from layout_reading import read_images as read_images_of
 from tar_files import make_tar
 
 FLAT = Layout(path="{label}/{file}", labels={"yes": "tumor"})

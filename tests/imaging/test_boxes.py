@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain_tumor.imaging.boxes import TumorBox, bounding_box, fill_boxes, format_boxes, parse_boxes
+from brain_tumor.imaging.boxes import TumorBox, bounding_box, clip_boxes, fill_boxes, format_boxes, parse_boxes
 
 NUMBERS = st.integers(0, 999_999)
 BOXES = st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), max_size=5)
@@ -95,3 +95,22 @@ def test_bounding_box_of_a_filled_box_is_its_part_inside_the_image(
     mask = fill_boxes(f"{left} {top} {width} {height}", (10, 16))
     assert mask is not None
     assert bounding_box(mask > 0) == (left, top, min(width, 16 - left), min(height, 10 - top))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 2 3 4", "1 2 3 4"), ("0 0 40 30", "0 0 40 30"), ("30 20 20 20", "30 20 10 10"), ("39 29 9 9", "39 29 1 1"),
+        ("40 0 1 1", ""), ("0 30 5 5", ""), ("1 1 0 5", ""), ("50 50 1 1;2 2 1 1", "2 2 1 1"), ("", ""),
+    ],
+)  # fmt: skip
+def test_clip_boxes_parts_outside_are_cut_off(text: str, expected: str) -> None:
+    assert clip_boxes(text, 40, 30) == expected
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 60)] * 4)))
+def test_clip_boxes_pixels_inside_stay(boxes: list[TumorBox]) -> None:
+    text = format_boxes(boxes)
+    before, after = fill_boxes(text, (30, 40)), fill_boxes(clip_boxes(text, 40, 30), (30, 40))
+    black = np.zeros((30, 40), np.uint8)
+    assert np.array_equal(black if before is None else before, black if after is None else after)

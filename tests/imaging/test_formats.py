@@ -70,17 +70,29 @@ OTHERS = {
 @pytest.mark.parametrize("image", IMAGES)
 def test_identify_content_of_an_image_decides_whatever_its_name(image: str, name: str) -> None:
     content, kind = IMAGES[image]
-    assert identify(content, name) == identify(content[:HEAD_BYTES], name) == (kind, "")
+    assert identify(content, name) == identify(content[:HEAD_BYTES], name) == (kind, "", "")
 
 
 @pytest.mark.parametrize("content", OTHERS)
 def test_identify_other_content_has_its_reason(content: bytes) -> None:
-    assert identify(content, "a/file") == (None, OTHERS[content])
+    assert identify(content, "a/file")[:2] == (None, OTHERS[content])
+
+
+@pytest.mark.parametrize(
+    ("content", "other"),
+    [
+        (b"PK\x03\x04 and more", "packed"), (b"\x28\xb5\x2f\xfd and more", "packed"),
+        (gzip.compress(bytes(257) + b"ustar", mtime=0), "packed"), (bytes(257) + b"ustar", "packed"),
+        (b"", "unknown"), (bytes(range(1, 40)), "unknown"), (b"archive of data", ""), (b"%PDF", ""),
+    ],
+)  # fmt: skip
+def test_identify_packed_and_unknown_content_is_told_from_other_files(content: bytes, other: str) -> None:
+    assert identify(content, "a/file").other == other
 
 
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
 def test_identify_unknown_content_with_the_suffix_of_an_image_is_a_broken_image(suffix: str) -> None:
-    kind, reason = identify(b"broken", f"a/b{suffix.upper()}")
+    kind, reason, _ = identify(b"broken", f"a/b{suffix.upper()}")
     assert kind is not None
     assert not reason
 
@@ -89,26 +101,26 @@ def test_identify_unknown_content_with_the_suffix_of_an_image_is_a_broken_image(
     "content", [b"version https://git-lfs.github.com/spec/v1\n", b"/annex/objects/SHA256E-s9--1.png"]
 )
 def test_identify_pointer_to_a_file_is_no_image_whatever_its_name(content: bytes) -> None:
-    kind, reason = identify(content, "a.png")
+    kind, reason, _ = identify(content, "a.png")
     assert kind is None
     assert "not the file itself" in reason
 
 
 @pytest.mark.parametrize("name", ["a/Thumbs.db", "desktop.ini", "glioma/Icon\r"])
 def test_identify_system_files_are_not_images(name: str) -> None:
-    assert identify(b"anything", name) == (None, "a file of the operating system")
+    assert identify(b"anything", name) == (None, "a file of the operating system", "")
 
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair, nibabel.Spm2AnalyzeImage])
 def test_identify_pair_is_one_image(kind: Any, tmp_path: Path) -> None:
     kind(make_body(), np.eye(4)).to_filename(tmp_path / "v.img")
-    assert identify((tmp_path / "v.hdr").read_bytes(), "v.hdr") == (None, "the header of an .img file")
+    assert identify((tmp_path / "v.hdr").read_bytes(), "v.hdr") == (None, "the header of an .img file", "")
     assert identify((tmp_path / "v.img").read_bytes(), "v.img").kind == "nifti-voxels"
 
 
 @given(st.binary(max_size=600), st.text(max_size=8))
 def test_identify_any_content_is_an_image_or_has_a_reason(content: bytes, name: str) -> None:
-    kind, reason = identify(content, name)
+    kind, reason, _ = identify(content, name)
     assert (kind is None) == bool(reason)
 
 

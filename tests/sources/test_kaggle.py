@@ -13,12 +13,12 @@ from brain_tumor.core import params
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets import registry
 from brain_tumor.datasets.raw_archive import RawImage, check_expected, write_archive
-from brain_tumor.datasets.readers.layout import read_images
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.local_files import find_local_file
 from brain_tumor.sources.kaggle import Source, images
 from brain_tumor.sources.kaggle import client as kaggle
 from clinical_files import RAMP, make_dicom
+from layout_reading import read_images
 from servers import SIGNATURE, KaggleServer, run_clean
 
 HANDLE = "someone/brain-scans"

@@ -183,7 +183,8 @@ def format_expected(index: pd.DataFrame) -> str:
 def find_missing_classes(index: pd.DataFrame) -> list[str]:
     """Return `split/label` for each class that has images, but none in one of the published splits."""
     splits, labels = sorted({*index["split"]} - {""}), sorted({*index["label"]})
-    return [key for split in splits for label in labels if (key := f"{split}/{label}") not in class_counts(index)]
+    counts = class_counts(index)
+    return [key for split in splits for label in labels if (key := f"{split}/{label}") not in counts]
 
 
 def check_expected(index: pd.DataFrame, counts: Mapping[str, int], fingerprint: str, name: str) -> None:

@@ -45,6 +45,21 @@ def scale_boxes(text: str, x: float, y: float) -> str:
     )
 
 
+def clip_boxes(text: str, width: int, height: int) -> str:
+    """Return the boxes of a text without their parts outside an image of `width` × `height` pixels.
+
+    Boxes without area inside it are left out.
+
+    Raises:
+        ValueError: the text has another format.
+    """
+    clipped = (
+        (left, top, min(box_width, width - left), min(box_height, height - top))
+        for left, top, box_width, box_height in parse_boxes(text)
+    )
+    return format_boxes(box for box in clipped if min(box[2:]) > 0)
+
+
 def bounding_box(mask: Masks) -> TumorBox | None:
     """Return the smallest box around a mask (H, W), None if the mask is empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))

@@ -27,19 +27,21 @@ RASTER_MAGIC = (
     b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51",  # JPEG 2000: file and bare codestream
 )  # fmt: skip
 BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
-OTHER_MAGIC = {
+PACKED_MAGIC = {
     b"PK\x03\x04": "a zip archive or an office document",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a RAR archive",
     b"BZh": "bzip2 data",
     b"\xfd7zXZ\0": "xz data",
+    b"\x1f\x8b": "gzip data that is neither a DICOM nor a NIfTI file: unpack it",
+    b"\x28\xb5\x2f\xfd": "Zstandard data",
+}
+OTHER_MAGIC = {
     b"\xd0\xcf\x11\xe0": "a Windows system file or an old office document",
     b"%PDF": "a PDF document",
     b"\x89HDF": "an HDF5 or MATLAB file",
     b"MATLAB 5.0": "a MATLAB file",
     b"\x93NUMPY": "a NumPy array",
-    b"\x1f\x8b": "gzip data that is neither a DICOM nor a NIfTI file: unpack it",
-    b"\x28\xb5\x2f\xfd": "Zstandard data",
 }
 # Text in place of a file that was not downloaded.
 POINTERS = {
@@ -56,6 +58,7 @@ DICOM_VALUE_TYPES = (b"UL", b"OB", b"UI", b"CS", b"SH", b"DA", b"TM", b"LO", b"U
 FIRST_GROUPS = (0x0002, 0x0008, 0x0010)  # of the elements that a DICOM file begins with
 CHECKED_ELEMENTS = 3  # at the beginning of a file without preamble
 MAX_FIRST_VALUE_BYTES = 256  # of these elements
+HIDDEN = "a hidden file, or one that a system added"  # reason why such a file is left out, see `is_hidden`
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin")
 
 
@@ -65,10 +68,12 @@ class FileKind(NamedTuple):
     Attributes:
         kind: of the image, None if the file is not an image.
         reason: what the file is instead, '' if it is an image.
+        other: whether that is an archive or compressed data, or content that a damaged file of any format may have.
     """
 
     kind: Kind | None
     reason: str = ""
+    other: Literal["", "packed", "unknown"] = ""
 
 
 def identify(head: bytes, name: str) -> FileKind:
@@ -95,7 +100,11 @@ def identify(head: bytes, name: str) -> FileKind:
             return FileKind(None, reason)
     if kind := _kind_by_suffix(name):
         return FileKind(kind)
-    return FileKind(None, _describe_other(head))
+    if packed := _describe_packed(head):
+        return FileKind(None, packed, "packed")
+    if other := _describe_other(head):
+        return FileKind(None, other)
+    return FileKind(None, "content of an unknown kind" if head else "an empty file", "unknown")
 
 
 def is_hidden(name: str) -> bool:
@@ -175,14 +184,17 @@ def _names_other_file(head: bytes) -> bool:
     return bool(OTHER_META_IMAGE_FILE.search(head) or OTHER_NRRD_FILE.search(head.partition(b"\n\n")[0]))
 
 
-def _describe_other(head: bytes) -> str:
-    """Describe content that is not an image."""
-    if not head:
-        return "an empty file"
+def _describe_packed(head: bytes) -> str:
+    """Describe an archive or compressed data, '' for other content."""
     if starts_as_gzip(head) and _decompress_head(head)[257:262] == b"ustar":
         return "a tar.gz archive"
     if head[257:262] == b"ustar":
         return "a tar archive"
+    return next((description for magic, description in PACKED_MAGIC.items() if head.startswith(magic)), "")
+
+
+def _describe_other(head: bytes) -> str:
+    """Describe content that is neither an image nor packed, '' if it is unknown."""
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
         return "a HEIC or AVIF image, which is not supported: convert it to PNG"
     for magic, description in OTHER_MAGIC.items():
@@ -197,9 +209,8 @@ def _describe_other(head: bytes) -> str:
         return "an XML file"
     if start.startswith((b"{", b"[")):
         return "a JSON file"
-    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head[:512]):
-        return "a text file"
-    return "content of an unknown kind"
+    is_text = head and all(byte >= 32 or byte in b"\t\r\n\f" for byte in head[:512])
+    return "a text file" if is_text else ""
 
 
 def _decompress_head(head: bytes) -> bytes:

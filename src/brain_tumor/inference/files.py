@@ -7,9 +7,8 @@ from threading import Lock
 from typing import NamedTuple
 
 from brain_tumor.core.types import Gray
-from brain_tumor.datasets.readers.contrasts import describe_header, find_other_of_pair, pair_masks
-from brain_tumor.datasets.readers.files import HIDDEN
-from brain_tumor.imaging.formats import HEAD_BYTES, identify, is_hidden
+from brain_tumor.datasets.readers.contrasts import describe_header, find_other_of_pair, pair_masks, parse_names
+from brain_tumor.imaging.formats import HEAD_BYTES, HIDDEN, identify, is_hidden
 from brain_tumor.imaging.image_files import needs_conversion, read_image_file
 from brain_tumor.local_files import find_problem, walk_files
 
@@ -60,7 +59,7 @@ def find_files(paths: Iterable[Path]) -> FoundFiles:
         files = {file.relative_to(path).as_posix(): file for file in walk_files(path, errors.append)}
         by_lower_name = {name.lower(): name for name in files if not is_hidden(name)}
         reasons = {name: _reason_to_skip(file, name, by_lower_name) for name, file in files.items()}
-        reasons |= pair_masks([name for name, reason in reasons.items() if not reason]).reasons
+        reasons |= pair_masks(parse_names([name for name, reason in reasons.items() if not reason])).reasons
         found = [file for name, file in files.items() if not reasons[name]]
         unreadable = [Path(error.filename) for error in errors]
         images += sorted(found + [folder for folder in unreadable if folder.is_dir()]) or [path]
@@ -82,7 +81,7 @@ def _reason_to_skip(file: Path, name: str, names: Mapping[str, str]) -> str:
         return "" if file.is_symlink() else "not a regular file"
     try:
         with file.open("rb") as content:
-            kind, reason = identify(content.read(HEAD_BYTES), file.name)
+            kind, reason, _ = identify(content.read(HEAD_BYTES), file.name)
     except OSError:
         return ""  # its kind is unknown: it is listed, and reported as unreadable
     return (describe_header(name, names) or reason) if kind is None else ""

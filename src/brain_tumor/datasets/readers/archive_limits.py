@@ -1,10 +1,10 @@
-"""What an archive of others must not contain, whatever its format, and what a file is that is not an archive."""
+"""What an archive of others must not contain, whatever its format."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.imaging.formats import HEAD_BYTES, IMAGE_SUFFIXES, identify
+from brain_tumor.imaging.formats import HEAD_BYTES, IMAGE_SUFFIXES
 
 MAX_ARCHIVE_BYTES = 64 * 2**30  # decompressed, all members together
 MAX_MEMBER_BYTES = 2 * 2**30  # decompressed
@@ -85,15 +85,10 @@ def describe_inner_archives(names: Sequence[str], path: Path) -> str:
     )
 
 
-def describe_non_archive(path: Path) -> tuple[str, bool]:
-    """Return what a file that is not read as an archive is, and whether it is an archive of another format.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+def read_head(path: Path) -> bytes:
+    """Return the first HEAD_BYTES of a file; raises a UserError if it cannot be read."""
     try:
         with path.open("rb") as file:
-            kind, reason = identify(file.read(HEAD_BYTES), "")
+            return file.read(HEAD_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return reason or "an image", kind is None and ("archive" in reason or "data" in reason)

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from brain_tumor.datasets.readers.files import Files, normalize_name
@@ -62,11 +62,6 @@ class MaskPairs(NamedTuple):
     by_image: dict[str, str]
     reasons: dict[str, str]
 
-    @property
-    def unused(self) -> list[str]:
-        """The masks that are not used: those that fit no image, and second ones."""
-        return [name for name, reason in self.reasons.items() if reason != MASK]
-
 
 class _Contrast(NamedTuple):
     """A file that is named after a contrast.
@@ -99,6 +94,20 @@ class _Mask(NamedTuple):
 _Key = tuple[bool, str, str]  # under which an image looks for its mask: whether it is a volume, head, number
 
 
+class ParsedNames(NamedTuple):
+    """What the names of files tell; `find_patients` and `pair_masks` need it.
+
+    Attributes:
+        names: the files of a data set, with the masks.
+        contrasts: those that are named after a contrast.
+        masks: those that are named as masks, sorted, each with the keys under which images look for it.
+    """
+
+    names: Collection[str]
+    contrasts: Mapping[str, _Contrast]
+    masks: Mapping[str, Sequence[_Key]]
+
+
 class ImageReader:
     """Reads the images of a source by their names; the two files of a NIfTI pair become one."""
 
@@ -109,7 +118,7 @@ class ImageReader:
     def read(self, name: str) -> tuple[bytes, str]:
         """Return the content of a file, and why it is not an image: '' if it is one."""
         content = self._files.read(name)
-        kind, reason = formats.identify(content[: formats.HEAD_BYTES], name)
+        kind, reason, _ = formats.identify(content[: formats.HEAD_BYTES], name)
         if kind == "nifti-voxels":
             return self._add_header(name, content)
         return content, (self.describe_header(name) or reason) if kind is None else ""
@@ -147,7 +156,21 @@ def describe_header(name: str, names: Mapping[str, str]) -> str:
     )
 
 
-def find_patients(names: Collection[str]) -> dict[str, str]:
+def parse_names(names: Collection[str]) -> ParsedNames:
+    """Parse the names of all files of a data set, with the masks."""
+    parsed = {name: mask for name in sorted(set(names)) if (mask := _parse_mask(name))}
+    contrasts = _find_contrasts(set(names) - parsed.keys())
+    heads = {(_is_volume(name), contrast.head) for name, contrast in contrasts.items()}
+    numbered = {(_is_volume(name), contrast.head) for name, contrast in contrasts.items() if contrast.number}
+    masks = {}
+    for name, mask in parsed.items():
+        owners = [(_is_volume(name), head) for head in mask.heads]
+        if mask.is_certain or not heads.isdisjoint(owners):
+            masks[name] = [(*owner, mask.number if owner in numbered or not owner[0] else "") for owner in owners]
+    return ParsedNames(names, contrasts, masks)
+
+
+def find_patients(parsed: ParsedNames) -> dict[str, str]:
     """Return the patients of files as their paths tell, '' for none.
 
     - Volumes: the path without the contrast at its end, `a/P1` for `a/P1_t1.nii.gz` and `a/P1_T2_FLAIR.nii.gz`. A
@@ -156,22 +179,18 @@ def find_patients(names: Collection[str]) -> dict[str, str]:
     - Ordinary images only if several contrasts, or a contrast and a mask, have the same name: `a/P1` for `a/P1_t1.png`
       and `a/P1_flair.png`. With numbers of slices (`a/P1_t1_055.png`), that name must contain a digit and be none of
       `NO_PATIENT`, such as `set1`.
-
-    Args:
-        names: all files of a data set, with the masks.
     """
-    contrasts, masks = _find_contrasts_and_masks(names)
-    heads = _find_raster_patients(contrasts, masks)
-    patients = dict.fromkeys(names, "")
+    heads = _find_raster_patients(parsed.contrasts, parsed.masks)
+    patients = dict.fromkeys(parsed.names, "")
     for name in filter(_is_volume, patients):
-        patients[name] = _patient_of_volume(name, contrasts.get(name))
-    for name, contrast in contrasts.items():
+        patients[name] = _patient_of_volume(name, parsed.contrasts.get(name))
+    for name, contrast in parsed.contrasts.items():
         if contrast.head in heads and not _is_volume(name):
             patients[name] = contrast.head.rstrip("/")
     return patients
 
 
-def pair_masks(names: Collection[str]) -> MaskPairs:
+def pair_masks(parsed: ParsedNames) -> MaskPairs:
     """Find the masks among the files of a data set.
 
     A file whose stem ends in `_seg`, `_segm`, `_segmentation`, `_mask` or `_label` (also after `-`, in any case, and
@@ -180,7 +199,7 @@ def pair_masks(names: Collection[str]) -> MaskPairs:
     a number at its end (`P1_seg_055`), a file is a mask only if there are contrasts with that stem (`P1_t1_055`).
     Several masks of one image: the first by name is used.
     """
-    contrasts, masks = _find_contrasts_and_masks(names)
+    names, contrasts, masks = parsed
     by_key: dict[_Key, str] = {}
     for _, name, key in sorted((rank, name, key) for name, keys in masks.items() for rank, key in enumerate(keys)):
         by_key.setdefault(key, name)
@@ -200,20 +219,6 @@ def pair_masks(names: Collection[str]) -> MaskPairs:
     return MaskPairs(by_image, reasons)
 
 
-def _find_contrasts_and_masks(names: Collection[str]) -> tuple[dict[str, _Contrast], dict[str, list[_Key]]]:
-    """Return the files that are named after a contrast, and the masks, sorted, with the keys that images look for."""
-    parsed = {name: mask for name in sorted(set(names)) if (mask := _parse_mask(name))}
-    contrasts = _find_contrasts(set(names) - parsed.keys())
-    heads = {(_is_volume(name), contrast.head) for name, contrast in contrasts.items()}
-    numbered = {(_is_volume(name), contrast.head) for name, contrast in contrasts.items() if contrast.number}
-    masks = {}
-    for name, mask in parsed.items():
-        owners = [(_is_volume(name), head) for head in mask.heads]
-        if mask.is_certain or not heads.isdisjoint(owners):
-            masks[name] = [(*owner, mask.number if owner in numbered or not owner[0] else "") for owner in owners]
-    return contrasts, masks
-
-
 def _find_contrasts(names: Iterable[str]) -> dict[str, _Contrast]:
     """Return the files that are named after a contrast; volumes without numbers that do not tell heads apart."""
     contrasts = {name: contrast for name in names if (contrast := _parse_contrast(name))}
@@ -228,7 +233,7 @@ def _find_contrasts(names: Iterable[str]) -> dict[str, _Contrast]:
     }
 
 
-def _find_raster_patients(contrasts: Mapping[str, _Contrast], masks: Mapping[str, list[_Key]]) -> set[str]:
+def _find_raster_patients(contrasts: Mapping[str, _Contrast], masks: Mapping[str, Sequence[_Key]]) -> set[str]:
     """Return the heads of ordinary images that are patients."""
     kinds, numbered = defaultdict(set), set()
     for name, (head, contrast, number) in contrasts.items():

@@ -16,9 +16,11 @@ from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.archive_limits import describe_inner_archives
 from brain_tumor.datasets.readers.contrasts import ImageReader
 from brain_tumor.datasets.readers.files import Files, normalize_name
+from brain_tumor.datasets.readers.image_counts import ImageCounts
 from brain_tumor.datasets.readers.table_columns import REQUIRED_COLUMNS, count_known_columns, name_columns
 from brain_tumor.datasets.skipped import SkippedFiles
-from brain_tumor.imaging.boxes import parse_boxes
+from brain_tumor.imaging.boxes import clip_boxes, format_boxes, parse_boxes
+from brain_tumor.imaging.image_size import read_size
 from brain_tumor.imaging.volumes import AXES
 from brain_tumor.parallel import progress
 
@@ -86,6 +88,7 @@ def read_by_table(files: Files, name: str, skipped: SkippedFiles, rules: TableRu
     reader = ImageReader(files)
     _skip_others(files, table, rows, skipped, reader)
     rows.sort(key=lambda row: row.values["path"])
+    counts = ImageCounts()
     for row in progress(rows, f"reading {files.path.name}", len(rows), "file"):
         metadata = {column: value for column, value in row.values.items() if column not in ("path", "mask")}
         content, reason = reader.read(row.values["path"])
@@ -93,8 +96,24 @@ def read_by_table(files: Files, name: str, skipped: SkippedFiles, rules: TableRu
             skipped.add(row.values["path"], reason)
             continue
         mask = reader.read(row.values["mask"])[0] if row.values.get("mask") else None
+        if box := metadata.get("box"):
+            metadata["box"] = _clip(box, content, row.values["path"], counts)
         yield RawImage(row.values["path"], content, mask=mask, **metadata)
+    counts.log_all(source)
     _require_images(rows, source, skipped)
+
+
+def _clip(text: str, content: bytes, path: str, counts: ImageCounts) -> str:
+    """Return boxes without their parts outside the image; unchanged where its size is known only after conversion."""
+    size = read_size(content)
+    if size is None:
+        return text
+    boxes, clipped = parse_boxes(text), clip_boxes(text, *size)
+    if clipped == format_boxes(boxes):
+        return text
+    counts.add("images with boxes that are partly or wholly outside, clipped", path)
+    counts.add("boxes outside the image or without area, left out", path, len(boxes) - len(parse_boxes(clipped)))
+    return clipped
 
 
 def _require_images(rows: list[Row], source: str, skipped: SkippedFiles) -> None:

@@ -4,7 +4,6 @@ import unicodedata
 from pathlib import Path
 from typing import Protocol
 
-HIDDEN = "a hidden file, or one that a system added"
 UNKNOWN_ENCODING = (
     "Some of its file names are not in UTF-8 but in an encoding that it does not state, such as GBK: rename the files, "
     "or pack them with a program that writes UTF-8."

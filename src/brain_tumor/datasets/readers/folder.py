@@ -4,8 +4,8 @@ from functools import cached_property
 from pathlib import Path
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.readers.files import HIDDEN, is_text
-from brain_tumor.imaging.formats import is_hidden
+from brain_tumor.datasets.readers.files import is_text
+from brain_tumor.imaging.formats import HIDDEN, is_hidden
 from brain_tumor.local_files import find_local_folder, find_problem, walk_files
 
 OTHER_ENCODING = (

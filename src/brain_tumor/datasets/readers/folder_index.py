@@ -9,11 +9,11 @@ import pandas as pd
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import COLUMNS, RawImage
-from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks
+from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks, parse_names
 from brain_tumor.datasets.readers.files import Files
 from brain_tumor.datasets.readers.folder import FolderFiles
 from brain_tumor.datasets.readers.folder_labels import FolderLabels
-from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats
+from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats, find_free_path
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path
 from brain_tumor.imaging.formats import HEAD_BYTES, identify
 from brain_tumor.parallel import progress
@@ -42,7 +42,7 @@ def find_images(files: Files, skipped: SkippedFiles) -> list[str]:
             skipped.add(name, f"an image file of more than {MAX_FILE_BYTES >> 30} GiB")
         else:
             images.append(name)
-    masks = pair_masks(images)
+    masks = pair_masks(parse_names(images))
     for name, reason in masks.reasons.items():
         skipped.add(name, reason)
     return [name for name in images if name not in masks.reasons]
@@ -106,7 +106,7 @@ def index_images(
     """
 
     def read_files() -> Iterator[RawImage]:
-        reader, patients = ImageReader(files), find_patients(files.names())
+        reader, patients = ImageReader(files), find_patients(parse_names(files.names()))
         title = f"reading {files.path.resolve().name}"
         for name, (label, split, patient) in progress(labels.items(), title, len(labels), "file"):
             try:
@@ -146,6 +146,7 @@ def index_raw_images(
         A table with the columns of a raw archive's index, sorted by path; columns without a value are ''.
     """
     indexed: set[str] = set()  # paths in the index
+    taken = set(names)
     digests: dict[str, str] = {}  # of the files that were read
     rows = []
 
@@ -159,11 +160,11 @@ def index_raw_images(
         path = readable_path(image.path)
         is_unchanged = path == image.path and path not in indexed and digests.get(path) == digest
         if not is_unchanged:
-            while path in names or path in indexed:  # `a.dcm` becomes `a.dcm.png`, which may also be a file
-                path += " (converted)"
+            path = find_free_path(path, taken)  # `a.dcm` becomes `a.dcm.png`, which may also be a file
         if images.needs_copies or not is_unchanged:
             images.store(path, image.content)
         indexed.add(path)
+        taken.add(path)
         metadata = (image.label, image.split, image.patient)
         rows.append((path, *map(readable_path, metadata), "", image.plane, digest, image.fold))
     index = pd.DataFrame(rows, columns=[*COLUMNS, "fold"], dtype=str).sort_values("path", ignore_index=True)

@@ -1,31 +1,25 @@
 """Labels of images from the boxes that were drawn in them: the rules of the sources roboflow, voc and yolo."""
 
-import io
-import logging
 import math
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from PIL import Image
 from pydantic import Field, field_validator
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.files import Files, normalize_name
-from brain_tumor.datasets.skipped import SkippedFiles, readable_path
+from brain_tumor.datasets.readers.image_counts import ImageCounts
+from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.boxes import TumorBox, format_boxes
-from brain_tumor.imaging.decode import FORMATS
 from brain_tumor.imaging.formats import HEAD_BYTES, identify
+from brain_tumor.imaging.image_size import read_size
 from brain_tumor.parallel import progress
-
-log = logging.getLogger(__name__)
 
 MAX_BOX_PIXELS = 100_000  # a box with a larger number is not one
 CLIP_TOLERANCE = 1e-5  # of the image's width or height: how far rounding may move a box outside
-ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF tag and its values that exchange width and height
 
 Name = Annotated[str, Field(min_length=1)]
 Size = tuple[float, float]  # width and height
@@ -90,23 +84,6 @@ class BoxedImage(NamedTuple):
     size: Size | None = None
 
 
-class _Counts:
-    """How often something happened to a box or an image, and in which image first."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = defaultdict(int)
-        self._first: dict[str, str] = {}
-
-    def add(self, description: str, path: str, count: int = 1) -> None:
-        if count:
-            self._counts[description] += count
-            self._first.setdefault(description, readable_path(path))
-
-    def log_all(self, source: str) -> None:
-        for description, count in self._counts.items():
-            log.info("%s: %s: %d (first: %s)", source, description, count, self._first[description])
-
-
 def label_images(
     files: Files, annotated: Mapping[str, BoxedImage], rules: BoxRules, skipped: SkippedFiles
 ) -> Iterator[RawImage]:
@@ -131,10 +108,10 @@ def label_images(
     """
     for path, reason in files.left_out().items():
         skipped.add(path, reason)
-    counts, labeled = _Counts(), 0
+    counts, labeled = ImageCounts(), 0
     for path, boxed in progress(sorted(annotated.items()), f"reading {files.path.name}", len(annotated), "file"):
         content = files.read(path)
-        kind, reason = identify(content[:HEAD_BYTES], path)
+        kind, reason, _ = identify(content[:HEAD_BYTES], path)
         if kind != "raster":
             skipped.add(path, reason or f"an image ({kind}) other than PNG, JPEG and the like, which boxes need")
             continue
@@ -200,21 +177,6 @@ def round_box(box: CategoryBox, size: Size) -> TumorBox:
     return left, top, width, height
 
 
-def read_size(content: bytes) -> Size | None:
-    """Return width and height in pixels of an image that is upright by its EXIF tag; None if it cannot be read.
-
-    The header is read, not the pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                width, height = image.size
-                return (height, width) if image.getexif().get(ORIENTATION_TAG) in SIDEWAYS else (width, height)
-    except Exception:  # decoders raise almost any exception on broken input
-        return None
-
-
 def plausible_size(width: object, height: object) -> Size | None:
     """Return a size in pixels that annotations state, None if it is not one: missing, 0, 1, or text."""
     numbers = [value for value in (width, height) if isinstance(value, int | float) and 2 <= value <= MAX_BOX_PIXELS]
@@ -229,7 +191,7 @@ def _bounds(stated: Size | None, actual: Size | None) -> Size:
     return max(width for width, _ in sizes), max(height for _, height in sizes)
 
 
-def _clip_boxes(boxes: Iterable[CategoryBox], size: Size, path: str, counts: _Counts) -> list[CategoryBox]:
+def _clip_boxes(boxes: Iterable[CategoryBox], size: Size, path: str, counts: ImageCounts) -> list[CategoryBox]:
     result = []
     for box in boxes:
         clipped = clip_box(box, size)
@@ -242,7 +204,7 @@ def _clip_boxes(boxes: Iterable[CategoryBox], size: Size, path: str, counts: _Co
 
 
 def _format_pixels(
-    boxes: Iterable[CategoryBox], stated: Size | None, actual: Size | None, path: str, counts: _Counts
+    boxes: Iterable[CategoryBox], stated: Size | None, actual: Size | None, path: str, counts: ImageCounts
 ) -> str:
     """Format boxes in whole pixels of the image, '' if its pixels are not those that the boxes count."""
     boxes = list(boxes)

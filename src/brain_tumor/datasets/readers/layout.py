@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -12,10 +11,9 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.archive_limits import describe_inner_archives
-from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks
+from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, pair_masks, parse_names
 from brain_tumor.datasets.readers.files import Files, normalize_name
 from brain_tumor.datasets.readers.via_annotations import ViaAnnotations
-from brain_tumor.datasets.readers.zip_archive import ZipFiles
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path
 from brain_tumor.parallel import progress
 
@@ -92,16 +90,6 @@ class Match(NamedTuple):
     patient: str = ""
 
 
-def read_images(path: Path, layout: Layout, skipped: SkippedFiles) -> Iterator[RawImage]:
-    """Yield the images of the zip archive at `path` that match `layout`, in sorted order.
-
-    Raises:
-        UserError: not a zip archive, a corrupted or unsafe member, or see `read_by_layout`.
-    """
-    with ZipFiles(path) as files:
-        yield from read_by_layout(files, layout, skipped)
-
-
 def read_by_layout(files: Files, layout: Layout, skipped: SkippedFiles) -> Iterator[RawImage]:
     """Yield the images that match a layout, in sorted order.
 
@@ -136,8 +124,8 @@ def _matching_images(files: Files, layout: Layout, skipped: SkippedFiles, annota
     _skip_others(files, layout, skipped, matches, reader)
     if annotations:
         skipped.add(annotations, "the annotation file")
-    masks = pair_masks([match.name for match in matches])
-    patients = find_patients([match.name for match in matches])
+    parsed = parse_names([match.name for match in matches])
+    masks, patients = pair_masks(parsed), find_patients(parsed)
     for name, reason in masks.reasons.items():
         skipped.add(name, reason)
     matches = [match for match in matches if match.name not in masks.reasons]

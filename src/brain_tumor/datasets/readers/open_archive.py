@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.readers.archive_limits import SAVE_ITSELF, describe_non_archive
+from brain_tumor.datasets.readers.archive_limits import SAVE_ITSELF, read_head
 from brain_tumor.datasets.readers.tar_archive import TarFiles, is_tar
 from brain_tumor.datasets.readers.zip_archive import ZIP_MAGIC, ZipFiles
-from brain_tumor.imaging.formats import HEAD_BYTES
+from brain_tumor.imaging.formats import identify
 from brain_tumor.local_files import find_local_file
 
 ADVICE = "copy it again, or pack the files again"
@@ -58,17 +58,13 @@ def open_archive(path: Path, scratch: Path, advice: Advice = OF_IMAGES) -> ZipFi
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder, not an archive: {advice.folder}")
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    head = read_head(path)
     if head.startswith(ZIP_MAGIC):
         return ZipFiles(path, advice=ADVICE)
     if is_tar(head):
         return TarFiles(path, scratch, ADVICE)
     if zipfile.is_zipfile(path):  # one that begins with something else, such as a program that unpacks it
         return ZipFiles(path, advice=ADVICE)
-    kind, is_archive = describe_non_archive(path)
-    what_to_do = advice.other_archive if is_archive else advice.image if kind == "an image" else SAVE_ITSELF
-    raise UserError(f"{path} is {kind}, not a zip or tar archive: {what_to_do}")
+    kind, reason, other = identify(head, "")
+    what_to_do = advice.other_archive if other == "packed" else advice.image if kind else SAVE_ITSELF
+    raise UserError(f"{path} is {reason or 'an image'}, not a zip or tar archive: {what_to_do}")

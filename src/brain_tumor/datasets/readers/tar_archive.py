@@ -22,8 +22,8 @@ from brain_tumor.datasets.readers.archive_limits import (
     reject_nested_archive,
     reject_unsafe_name,
 )
-from brain_tumor.datasets.readers.files import HIDDEN, UNKNOWN_ENCODING, is_text
-from brain_tumor.imaging.formats import GZIP_MAGIC, is_hidden
+from brain_tumor.datasets.readers.files import UNKNOWN_ENCODING, is_text
+from brain_tumor.imaging.formats import GZIP_MAGIC, HIDDEN, is_hidden
 
 BZIP2_MAGIC = b"BZh"
 CHUNK_BYTES = 2**20

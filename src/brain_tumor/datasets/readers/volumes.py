@@ -13,7 +13,7 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.skipped import SkippedFiles
-from brain_tumor.imaging.boxes import scale_boxes
+from brain_tumor.imaging.boxes import clip_boxes, scale_boxes
 from brain_tumor.imaging.decode import NoImageError
 from brain_tumor.imaging.encode import encode_image, encode_mask
 from brain_tumor.imaging.image_files import ImageFile, MaskError, needs_conversion, read_image_file
@@ -123,13 +123,18 @@ def expand_medical_formats(
     for image in images:
         for converted in _expand(image, volumes, skipped, patient_from_header):
             patients.add(image, converted)
-            path = converted.path
-            while path != image.path and path in taken:
-                path += " (converted)"
+            path = converted.path if converted.path == image.path else find_free_path(converted.path, taken)
             taken.add(path)
             yield converted._replace(path=path)
     if found := patients.find_only():
         on_only_patient(found)
+
+
+def find_free_path(path: str, taken: Collection[str]) -> str:
+    """Return the path of a converted image, with " (converted)" at its end as often as needed to be none of `taken`."""
+    while path in taken:
+        path += " (converted)"
+    return path
 
 
 def _expand(image: RawImage, volumes: Volumes, skipped: SkippedFiles, patient_from_header: bool) -> Iterator[RawImage]:
@@ -170,10 +175,14 @@ def _convert(image: RawImage, file: ImageFile) -> Iterator[RawImage]:
     image = image._replace(patient=patient, sex=image.sex or file.sex, age=image.age or file.age)
     for part in file.parts:
         mask = part.mask if part.mask is not None and (part.mask.any() or not file.is_volume) else None
+        box = "" if file.is_volume else scale_boxes(image.box, *part.zoom)
+        inside = clip_boxes(box, part.gray.shape[1], part.gray.shape[0])
+        if inside != box:
+            log.warning("%s: boxes outside the image were cut off or left out: %s", image.path, image.box)
         yield image._replace(
             path=f"{image.path}{part.suffix}.png",
             content=encode_image(part.gray),
             plane=image.plane or part.plane,
             mask=None if mask is None else encode_mask(mask),
-            box="" if file.is_volume else scale_boxes(image.box, *part.zoom),
+            box=inside,
         )

@@ -12,22 +12,21 @@ from brain_tumor.datasets.readers.archive_limits import (
     MAX_MEMBER_BYTES,
     MIN_RATIO_CHECK_BYTES,
     SAVE_ITSELF,
-    describe_non_archive,
     portable_name,
+    read_head,
     reject_large_archive,
     reject_large_member,
     reject_name_clashes,
     reject_nested_archive,
     reject_unsafe_name,
 )
-from brain_tumor.datasets.readers.files import HIDDEN, UNKNOWN_ENCODING
-from brain_tumor.imaging.formats import is_hidden
+from brain_tumor.datasets.readers.files import UNKNOWN_ENCODING
+from brain_tumor.imaging.formats import HIDDEN, identify, is_hidden
 
 DOWNLOAD_AGAIN = "download it again"
 ZIP_MAGIC = b"PK\x03\x04"
 PACK_AS_ZIP = "pack the files as a zip archive under this name"
 DAMAGED_END = "a zip archive whose end is missing or damaged"
-DAMAGED = (DAMAGED_END, "an empty file", "content of an unknown kind")  # what a damaged archive may be
 IS_ENCRYPTED, HAS_UTF8_NAME = 0x1, 0x800  # flags of a member
 # With other methods, a member may decompress to more than the size that the archive states.
 SUPPORTED_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -131,13 +130,13 @@ def _describe_problem(path: Path, advice: str) -> str:
     """
     if path.is_dir():
         return f"{path} is a folder, not a zip archive: {PACK_AS_ZIP}"
-    kind, is_archive = describe_non_archive(path)
-    with path.open("rb") as file:
-        if file.read(2) == ZIP_MAGIC[:2]:
-            kind = DAMAGED_END
-    if kind in DAMAGED:
-        return f"{path} cannot be read as a zip archive ({kind}): {advice}"
-    return f"{path} is {kind}, not a zip archive: {f'unpack it, and {PACK_AS_ZIP}' if is_archive else SAVE_ITSELF}"
+    head = read_head(path)
+    _, reason, other = identify(head, "")
+    if head.startswith(ZIP_MAGIC[:2]) or other == "unknown":
+        damage = DAMAGED_END if head.startswith(ZIP_MAGIC[:2]) else reason
+        return f"{path} cannot be read as a zip archive ({damage}): {advice}"
+    what_to_do = f"unpack it, and {PACK_AS_ZIP}" if other == "packed" else SAVE_ITSELF
+    return f"{path} is {reason or 'an image'}, not a zip archive: {what_to_do}"
 
 
 def _is_folder(member: zipfile.ZipInfo) -> bool:
