@@ -1,23 +1,23 @@
-"""Record which local files a data set is read from, so that its download runs again when one of them has changed."""
+"""Record which local files data sets are read from, so that a download runs again when one of them has changed."""
 
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.core.cli import PARAMS, SCRATCH, run_stage
+from brain_tumor.core.cli import PARAMS, SCRATCH, run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import read_params
-from brain_tumor.datasets.local_sources import study_masks, update_record
+from brain_tumor.datasets.local_sources import find_local_files, update_record
 
 
-def main(name: str) -> None:
-    """Write data/sources/<dataset>.json: archives and folders in DATA_ARCHIVES, those of a study's masks included."""
-    source = read_params(PARAMS, f"datasets.{name}.source", dict[str, Any])
+def main() -> None:
+    """Write data/sources.json: archives, folders and the masks of a study in the folders of DATA_ARCHIVES."""
+    datasets = read_params(PARAMS, "datasets", Any)
     try:
-        masks = study_masks(read_params(PARAMS, "localization", Any), name)
+        localization = read_params(PARAMS, "localization", Any)
     except UserError:  # a study that was removed
-        masks = []
-    update_record(Path(f"data/sources/{name}.json"), source, SCRATCH / f"sources/{name}.json", masks)
+        localization = None
+    update_record(Path("data/sources.json"), find_local_files(datasets, localization), SCRATCH / "sources.json")
 
 
 if __name__ == "__main__":
-    run_stage(main, "data set")
+    run_cli(main)

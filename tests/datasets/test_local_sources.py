@@ -15,7 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain_tumor.core.errors import UserError
-from brain_tumor.datasets.local_sources import CLOCK_TICK_SECONDS, FileHashes, local_names, study_masks, update_record
+from brain_tumor.datasets.local_sources import (
+    CLOCK_TICK_SECONDS,
+    FileHashes,
+    find_local_files,
+    local_names,
+    update_record,
+)
 from brain_tumor.datasets.registry import KINDS, load_images
 from brain_tumor.datasets.skipped import SkippedFiles
 
@@ -47,7 +53,7 @@ class Workplace:
 
     def __init__(self, root: Path) -> None:
         self.archives, self.here = root / "archives", root / "here"
-        self.record, self.cache = self.here / "data/sources/mine.json", self.here / "scratch/sources/mine.json"
+        self.record, self.cache = self.here / "data/sources.json", self.here / "scratch/sources.json"
         self.archives.mkdir()
         self.here.mkdir()
 
@@ -60,9 +66,9 @@ class Workplace:
         return path
 
     def update(self, source: dict[str, Any]) -> Any:
-        """Update the record and return it."""
-        update_record(self.record, source, self.cache)
-        return json.loads(self.record.read_text())
+        """Update the record of one data set and return it."""
+        update_record(self.record, find_local_files({"mine": {"source": source}}, None), self.cache)
+        return json.loads(self.record.read_text())["datasets"]["mine"]
 
 
 @pytest.fixture
@@ -132,23 +138,41 @@ def test_local_names_contain_the_archive_of_masks(kind: str) -> None:
     assert local_names(source | {"masks": ""}) == names
 
 
-def test_study_masks_are_those_of_the_data_set() -> None:
-    recipes = [{"dataset": "a", "masks": "1.zip"}, {"dataset": "b", "masks": "2.zip"}, {"dataset": "a", "masks": ""}]
-    assert study_masks({"recipes": recipes}, "a") == ["1.zip"]
-    assert study_masks({"recipes": recipes}, "c") == []
-    wrong: list[Any] = [None, [], {}, {"recipes": 1}, {"recipes": ["a"]}, {"recipes": [{"dataset": "a", "masks": 5}]}]
-    for invalid in wrong:
-        assert study_masks(invalid, "a") == []
-
-
-def test_update_record_other_archives_are_covered_and_each_is_read_once(place: Workplace) -> None:
+def test_update_record_masks_of_a_study_have_entries_of_their_own(place: Workplace) -> None:
     place.add("mine.zip", b"abc")
     place.add("masks.zip", b"de")
-    update_record(place.record, ARCHIVE, place.cache, ["masks.zip", "mine.zip", "gone.zip"])
-    assert {name: one["bytes"] for name, one in json.loads(place.record.read_text()).items()} == {
-        "mine.zip": 3,
-        "masks.zip": 2,
+    recipes = [{"name": "one", "masks": "masks.zip"}, {"name": "two", "masks": ""}, {"name": "three", "masks": "x.zip"}]
+    datasets = {"mine": {"source": ARCHIVE}, "other": {"source": {"file": "masks.zip"}}}
+    update_record(place.record, find_local_files(datasets, {"recipes": recipes}), place.cache)
+    record = json.loads(place.record.read_text())
+    sizes = {
+        block: {key: {name: one["bytes"] for name, one in files.items()} for key, files in of.items()}
+        for block, of in record.items()
     }
+    assert sizes == {
+        "datasets": {"mine": {"mine.zip": 3}, "other": {"masks.zip": 2}},
+        "localization": {"one": {"masks.zip": 2}, "two": {}, "three": {}},
+    }
+
+
+@pytest.mark.parametrize("study", [None, [], {}, {"recipes": 1}, {"recipes": ["a"]}, {"recipes": [{"masks": 5}]}])
+@pytest.mark.parametrize("datasets", [None, [], {"a": 1}, {"a": {"source": "x"}}, {"a": {}}, {1: {"source": {}}}])
+def test_find_local_files_invalid_parameters_are_left_to_those_that_check_them(datasets: Any, study: Any) -> None:
+    found = find_local_files(datasets, study)
+    assert not any(files for block in found.values() for files in block.values())
+
+
+def test_update_record_archive_that_cannot_be_read_keeps_its_entry_with_a_warning(
+    place: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = place.add("mine.zip", b"abc")
+    first = place.update(ARCHIVE)
+    archive.unlink()
+    os.mkfifo(archive)
+    assert place.update(ARCHIVE) == first
+    assert f"{archive} cannot be read: not a regular file" in caplog.text
+    place.record.unlink()
+    assert place.update(ARCHIVE) == {}
 
 
 @pytest.mark.parametrize("source", [{}, {"handle": 5}, {"files": "a.zip"}, {"files": [1]}, {"file": None, "path": []}])
@@ -325,16 +349,9 @@ def test_update_record_invalid_record_is_an_error(place: Workplace, content: str
     place.add("mine.zip", b"abc")
     place.record.parent.mkdir(parents=True)
     place.record.write_text(content)
-    with pytest.raises(UserError, match=r"mine\.json is not valid: restore it with `git checkout "):
+    with pytest.raises(UserError, match=r"sources\.json is not valid: restore it with `git checkout "):
         place.update(ARCHIVE)
     assert place.record.read_text() == content
-
-
-def test_update_record_unreadable_archive_is_an_error(place: Workplace) -> None:
-    os.mkfifo(place.archives / "mine.zip")
-    with pytest.raises(UserError, match=r"mine\.zip cannot be read: not a regular file"):
-        place.update(ARCHIVE)
-    assert not place.record.exists()
 
 
 def test_update_record_data_archives_without_folder_is_an_error(
@@ -356,7 +373,7 @@ def test_update_record_stopped_while_writing_keeps_the_old_record(
         patch.setattr(Path, "replace", lambda *_: sys.exit("killed"))
         with pytest.raises(SystemExit):
             place.update(ARCHIVE)
-    assert json.loads(place.record.read_text()) == first
+    assert json.loads(place.record.read_text())["datasets"]["mine"] == first
     assert list(place.here.rglob("*.partial"))
     assert place.update(ARCHIVE)["mine.zip"]["bytes"] == 4
     assert not list(place.here.rglob("*.partial"))

@@ -14,7 +14,7 @@ from dvc_output import ALWAYS_RUN, stages_run
 from heads import shapes
 from project import Project
 
-TARGETS = ["stages/dvc.yaml:audit@zipped", "stages/dvc.yaml:download@unpacked", f"{ALWAYS_RUN}locate@generated"]
+TARGETS = ["stages/dvc.yaml:audit@zipped", "stages/dvc.yaml:download@unpacked", f"{ALWAYS_RUN}locate"]
 NOT_HERE: Any = {"DATA_ARCHIVES": ""}
 
 
@@ -74,7 +74,7 @@ def clone(first: Project, tmp_path: Any) -> Project:
 
 
 def read_record(project: Project, name: str) -> Any:
-    return json.loads((project.root / f"data/sources/{name}.json").read_text())
+    return json.loads((project.root / "data/sources.json").read_text())["datasets"][name]
 
 
 def test_repro_touched_archive_runs_nothing_and_replaced_ones_run_their_download(first: Project) -> None:
@@ -98,7 +98,7 @@ def test_repro_machine_without_archives_runs_nothing(clone: Project) -> None:
         assert stages_run(clone.run("dvc", *command, *TARGETS, **NOT_HERE)) == []
     assert clone.run("git", "status", "--porcelain") == ""
     status = json.loads(clone.run("dvc", "status", "--json", "--with-deps", *TARGETS, **NOT_HERE))
-    assert status == {f"{ALWAYS_RUN}locate@{name}": ["always changed"] for name in ("zipped", "unpacked", "generated")}
+    assert status == {f"{ALWAYS_RUN}locate": ["always changed"]}
 
 
 def test_repro_same_archive_on_another_machine_runs_nothing_and_same_images_only_the_download(
@@ -129,13 +129,12 @@ def test_repro_other_content_than_expected_is_an_error_until_the_archive_is_back
 @pytest.mark.parametrize(
     ("study", "recorded"),
     [
-        ({"recipes": [{"name": "one", "dataset": "mine", "masks": "masks.zip"}]}, ["masks.zip", "mine.zip"]),
-        ({"recipes": [{"name": "one", "dataset": "other", "masks": "masks.zip"}]}, ["mine.zip"]),
-        (None, ["mine.zip"]),
+        ({"recipes": [{"name": "one", "dataset": "mine", "masks": "masks.zip"}]}, {"one": ["masks.zip"]}),
+        (None, {}),
     ],
 )
 def test_locate_records_the_masks_that_the_study_localization_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Any, recorded: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Any, recorded: dict[str, list[str]]
 ) -> None:
     for name in ("mine.zip", "masks.zip"):
         (tmp_path / name).write_bytes(b"x")
@@ -143,10 +142,12 @@ def test_locate_records_the_masks_that_the_study_localization_reads(
     (tmp_path / "params.yaml").write_text(json.dumps(blocks | ({"localization": study} if study else {})))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_ARCHIVES", str(tmp_path))
-    locate.main("mine")
-    assert sorted(json.loads((tmp_path / "data/sources/mine.json").read_text())) == recorded
+    locate.main()
+    record = json.loads((tmp_path / "data/sources.json").read_text())
+    assert list(record["datasets"]["mine"]) == ["mine.zip"]
+    assert {name: list(files) for name, files in record["localization"].items()} == recorded
 
 
 def test_stage_tumor_masks_depends_on_the_record() -> None:
     stages = yaml.safe_load((Path(__file__).parents[2] / "stages/localization/dvc.yaml").read_text())["stages"]
-    assert "data/sources/${item.dataset}.json" in stages["tumor_masks"]["do"]["deps"]
+    assert {"data/sources.json": ["localization.${item.name}"]} in stages["tumor_masks"]["do"]["params"]

@@ -3,8 +3,8 @@
 from dvc_output import stages_run
 
 OUTPUT = """\
-Running stage 'stages/sources/dvc.yaml:locate@mine':
-> python src/locate.py mine
+Running stage 'stages/sources/dvc.yaml:locate':
+> python src/locate.py
 
 Running stage 'stages/dvc.yaml:download@mine':
 > python src/download.py mine

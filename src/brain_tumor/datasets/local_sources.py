@@ -26,39 +26,69 @@ log = logging.getLogger(__name__)
 CLOCK_TICK_SECONDS = 2.0
 LARGE_FILE_BYTES = 100_000_000  # reading it takes long enough for a log line
 
+LocalFiles = Mapping[str, Mapping[str, Mapping[str, Path | None]]]  # by block of params.yaml, reader and name
 
-def update_record(record: Path, source: Mapping[str, Any], cache: Path, others: Iterable[str] = ()) -> None:
-    """Write what the local files of a data set contain; a record that says so already is not touched.
 
-    The record is a JSON object: by the name in params.yaml `bytes` and `sha256` of an archive, or `files`, `bytes` and
-    `sha256` of a folder. It is {} for a data set that was never read from local files.
+def update_record(record: Path, files: LocalFiles, cache: Path) -> None:
+    """Write what the local files of the data sets contain; a record that says so already is not touched.
+
+    The record is a JSON object with the keys of `files`, and by the name of each file or folder `bytes` and `sha256`,
+    for a folder also `files`. A data set that was never read from local files has {}. A file that cannot be read keeps
+    its entry, with a warning: only a download of its data set needs it.
 
     Args:
         record: path of the record; a new version replaces the old one in one step.
-        source: `datasets.<name>.source`; wrong types are left to the download, which checks them.
+        files: see `find_local_files`.
         cache: path of a file with the SHA-256 sums of known files, so that unchanged files are not read again.
-        others: names of more archives that belong to the data set.
 
     Raises:
-        UserError: DATA_ARCHIVES names something that is not a folder, an archive cannot be read, or `record` is not
-            JSON.
+        UserError: DATA_ARCHIVES names something that is not a folder, or `record` is not JSON.
     """
     for path in (record, cache):
         _partial(path).unlink(missing_ok=True)  # left by a killed run
-    before = _read_record(record)
-    hashes = FileHashes(cache)
-    after: dict[str, Any] = {}
-    for name in dict.fromkeys([*local_names(source), *others]):
-        found = find_local_folder(name) if name == source.get("path") else find_local_file(name)
-        if found is None:
-            after |= {name: before[name]} if name in before else {}
-            continue
-        after[name] = hashes.describe_folder(found) if found.is_dir() else hashes.describe_file(found)
-        if after[name] != before.get(name):
-            log.info("%s %s", found, "has changed" if name in before else "is new")
+    before, hashes = _read_record(record), FileHashes(cache)
+    after: dict[str, dict[str, Any]] = {}
+    for block, readers in files.items():
+        after[block] = {}
+        for reader, paths in readers.items():
+            known = _entries(before, block, reader)
+            found = {name: _describe(path, known.get(name), hashes) for name, path in paths.items()}
+            after[block][reader] = {name: content for name, content in found.items() if content is not None}
     hashes.save()
     if after != before or not record.exists():
         _replace_text(record, json.dumps(after, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def find_local_files(datasets: Any, localization: Any) -> LocalFiles:
+    """Search for the files and folders that data sets and the study `localization` are read from.
+
+    Args:
+        datasets, localization: these blocks of params.yaml; wrong types are left to those that check them.
+
+    Returns:
+        `datasets`: by data set the path of each name, None for what is not on this machine; `localization`: the same by
+        recipe for its masks.
+
+    Raises:
+        UserError: DATA_ARCHIVES names something that is not a folder.
+    """
+    blocks = datasets if isinstance(datasets, dict) else {}
+    sources = {str(name): block.get("source") if isinstance(block, dict) else None for name, block in blocks.items()}
+    recipes = localization.get("recipes") if isinstance(localization, dict) else None
+    entries = [one for one in recipes if isinstance(one, dict)] if isinstance(recipes, list) else []
+    return {
+        "datasets": {name: _find_sources(source) for name, source in sources.items() if isinstance(source, dict)},
+        "localization": {
+            str(entry.get("name")): {name: find_local_file(name) for name in _names([entry.get("masks")])}
+            for entry in entries
+        },
+    }
+
+
+def _find_sources(source: Mapping[str, Any]) -> dict[str, Path | None]:
+    """Search for the files of a data set; a folder is searched for in the repository first, as by the download."""
+    folder = source.get("path")
+    return {name: (find_local_folder if name == folder else find_local_file)(name) for name in local_names(source)}
 
 
 def local_names(source: Mapping[str, Any]) -> list[str]:
@@ -77,20 +107,32 @@ def local_names(source: Mapping[str, Any]) -> list[str]:
         yield from files if isinstance(files, list) else []
         yield from (source.get(key) for key in ("file", "path", "masks"))
 
-    return [name for name in generate() if isinstance(name, str) and name]
+    return _names(generate())
 
 
-def study_masks(localization: Any, dataset: str) -> list[str]:
-    """Return the archives of masks that the study `localization` reads for images of a data set.
+def _names(values: Iterable[Any]) -> list[str]:
+    return [value for value in values if isinstance(value, str) and value]
 
-    Args:
-        localization: that block of params.yaml; wrong types are left to the study, which checks them.
-        dataset: name of the data set.
-    """
-    recipes = localization.get("recipes") if isinstance(localization, dict) else None
-    entries = [one for one in recipes if isinstance(one, dict)] if isinstance(recipes, list) else []
-    names = [one.get("masks") for one in entries if one.get("dataset") == dataset]
-    return [name for name in names if isinstance(name, str) and name]
+
+def _describe(path: Path | None, known: Any, hashes: "FileHashes") -> Any:
+    """Return what a file or folder contains; `known`, its entry so far, if it is not here or cannot be read."""
+    if path is None:
+        return known
+    try:
+        content = hashes.describe_folder(path) if path.is_dir() else hashes.describe_file(path)
+    except UserError as error:
+        log.warning("%s", error)
+        return known
+    if content != known:
+        log.info("%s %s", path, "is new" if known is None else "has changed")
+    return content
+
+
+def _entries(record: Mapping[str, Any], block: str, reader: str) -> Mapping[str, Any]:
+    """Return the entries of one reader in a record, none if it is not there."""
+    readers = record.get(block)
+    entries = readers.get(reader) if isinstance(readers, dict) else None
+    return entries if isinstance(entries, dict) else {}
 
 
 class FileHashes:
