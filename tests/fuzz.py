@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from brain_tumor.audit.audit import inspect_image
+from brain_tumor.audit.inspection import inspect_image
 from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import RawImage
 from brain_tumor.datasets.readers.csv_table import read_by_table

@@ -29,9 +29,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from brain_tumor.attribution.methods import Method, compute_attributions
-from brain_tumor.audit.alignment import best_correlation
+from brain_tumor.audit.alignment import aligned_correlation
 from brain_tumor.audit.candidates import compute_spectra, find_candidates
+from brain_tumor.audit.opencv import opencv_in_one_thread
+from brain_tumor.audit.screening import estimate_correlations, reduce_thumbnails
 from brain_tumor.audit.thumbnails import make_thumbnails
+from brain_tumor.audit.transforms import apply_transform
 from brain_tumor.core.types import Gray
 from brain_tumor.evaluation.baselines import extract_features, predict_baselines
 from brain_tumor.export.onnx_export import export_onnx, quantize_int8
@@ -168,11 +171,19 @@ def image_functions() -> Iterator[tuple[str, Any]]:
     yield "faiss: distances", list(index.search(descriptors[:50], 9))
     thumbnails = [make_thumbnails(image).frame for image in make_images(6, 220)]
     candidates = find_candidates([compute_spectra(np.stack(thumbnails))], 3)
-    yield "audit: candidates", [candidates.first, candidates.second, candidates.score, candidates.views]
+    yield "audit: candidates", [candidates.first, candidates.second, candidates.score, candidates.views > 0]
     pairs = [(one, other) for one in range(6) for other in range(one)]
-    views = np.ones((1, 8), bool)
-    frames = np.stack(thumbnails)
-    yield "audit: alignment", np.array([best_correlation(frames, frames, (*pair, views)) for pair in pairs])
+    with opencv_in_one_thread(vector_code=False):
+        yield "audit: alignment", np.array([align(thumbnails[one], thumbnails[other]) for one, other in pairs])
+    first, second = np.array(pairs, np.int64).T
+    reduced = [reduce_thumbnails(np.stack(thumbnails))]
+    yield "audit: screening", estimate_correlations(reduced, first, second, np.ones((len(pairs), 1, 8), bool))
+
+
+def align(one: Gray, other: Gray) -> tuple[float, int]:
+    """Return the best correlation of two thumbnails under all transforms, and the smallest number of those with it."""
+    value, negative = max((aligned_correlation(one, apply_transform(other, number)), -number) for number in range(8))
+    return value, -negative
 
 
 def baselines() -> Iterator[tuple[str, Any]]:

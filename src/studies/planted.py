@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from brain_tumor.audit.audit import ImageRecord, inspect_image
+from brain_tumor.audit.inspection import ImageRecord, inspect_image
 from brain_tumor.audit.transforms import TRANSFORMS
 from brain_tumor.core.cli import run_stage
 from brain_tumor.core.errors import UserError

@@ -1,36 +1,26 @@
 """Correlation of aligned thumbnails."""
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from brain_tumor.audit.alignment import (
     OUTLIER_FRACTION,
     aligned_correlation,
-    best_correlation,
     outlier_mask,
     pearson_correlation,
-    portable_opencv,
+    quantile,
 )
 from brain_tumor.audit.thumbnails import make_thumbnails
+from brain_tumor.core.types import Floats
 from heads import head
 
 
 def test_aligned_correlation_same_image_is_one() -> None:
     thumbnail = make_thumbnails(head(1)).head
     assert aligned_correlation(thumbnail, thumbnail) == 1
-
-
-def test_best_correlation_leaves_opencv_as_it_was() -> None:
-    """OpenCV's vector code gives other pixels in later operations of the same process."""
-    thumbnails = np.stack([make_thumbnails(head(1)).head])
-    settings = cv2.useOptimized(), cv2.getNumThreads()
-    with portable_opencv():
-        assert (cv2.useOptimized(), cv2.getNumThreads()) == (False, 1)
-    assert best_correlation(thumbnails, thumbnails, (0, 0, np.ones((2, 8), bool)))[0] == 1
-    assert (cv2.useOptimized(), cv2.getNumThreads()) == settings
 
 
 def test_aligned_correlation_flat_image_is_minus_one() -> None:
@@ -53,3 +43,8 @@ def test_outlier_mask_burned_in_pixels_are_marked() -> None:
     mask = outlier_mask(one, other)
     assert mask[50:60].all()
     assert mask.sum() == OUTLIER_FRACTION * 200
+
+
+@given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 255)), st.floats(0, 1))
+def test_quantile_is_that_of_numpy(values: Floats, fraction: float) -> None:
+    assert quantile(values, fraction) == np.quantile(values, fraction)

@@ -7,13 +7,8 @@ from hypothesis import strategies as st
 
 from brain_tumor.audit import candidates
 from brain_tumor.audit.alignment import aligned_correlation
-from brain_tumor.audit.near_duplicates import (
-    ADJACENT_CORRELATION,
-    DUPLICATE_CORRELATION,
-    MIN_LISTED_CORRELATION,
-    find_components,
-    find_near_duplicates,
-)
+from brain_tumor.audit.comparison import ADJACENT_CORRELATION, DUPLICATE_CORRELATION
+from brain_tumor.audit.near_duplicates import MIN_LISTED_CORRELATION, find_components, find_near_duplicates
 from brain_tumor.audit.thumbnails import make_thumbnails
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform
 from brain_tumor.core.types import Gray

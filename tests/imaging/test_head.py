@@ -1,12 +1,23 @@
 """Locating the head in an image."""
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from brain_tumor.imaging.head import HEAD_SEARCH_SIZE, MIN_CONTENT_PIXELS, content_box, locate_head, segment_head
+from brain_tumor.core.types import Gray
+from brain_tumor.imaging.head import (
+    HEAD_SEARCH_SIZE,
+    MIN_CONTENT_PIXELS,
+    content_box,
+    gray_percentile,
+    has_dark_background,
+    locate_head,
+    segment_head,
+)
 from heads import head
 
 SIZES = st.integers(1, 60)
@@ -53,3 +64,31 @@ def test_locate_head_any_size_is_scaled_down_to_the_limit(height: int, width: in
     assert max(view.gray.shape) <= HEAD_SEARCH_SIZE
     left, top, right, bottom = view.box
     assert view.mask[top:bottom, left:right].sum() == view.mask.sum() > 0
+
+
+@given(
+    gray=arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(0, 255)),
+    percent=st.floats(0, 100),
+)
+def test_gray_percentile_is_that_of_numpy(gray: Gray, percent: float) -> None:
+    assert gray_percentile(gray, percent) == np.percentile(gray, percent)
+    assert gray_percentile(gray[:, ::-1], 3) == np.percentile(gray, 3)
+
+
+@settings(max_examples=200)
+@given(seed=st.integers(0, 9999), height=st.integers(24, 256), width=st.integers(24, 256), data=st.data())
+def test_head_quality_warning_rough_blur_decides_as_the_exact_one(
+    seed: int, height: int, width: int, data: st.DataObject
+) -> None:
+    random = np.random.default_rng(seed)
+    kind = data.draw(st.sampled_from(["noise", "dots", "blocks", "head"]))
+    gray = random.integers(0, 256, (height, width)).astype(np.uint8)
+    if kind == "dots":
+        gray = np.where(gray > 250, gray, 0).astype(np.uint8)
+    elif kind == "blocks":
+        gray = np.asarray(Image.fromarray(gray[:6, :6]).resize((width, height), Image.Resampling.NEAREST))
+    elif kind == "head":
+        gray = np.asarray(Image.fromarray(head(seed % 50, 160)).resize((width, height)))
+    exact = np.percentile(cv2.GaussianBlur(gray, (0, 0), 256 / 24), 8)
+    for limit in exact + np.array([-20, -8, -1, 0, 1, 8, 20]):
+        assert has_dark_background(gray, float(limit)) == (exact <= limit)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor.audit.audit import inspect_image
+from brain_tumor.audit.inspection import inspect_image
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform
 from brain_tumor.imaging.decode import decode_gray
 from brain_tumor.studies.synthetic_duplicates import (

@@ -1,13 +1,9 @@
-"""Verification of candidate pairs: correlation of two thumbnails inside the heads after affine alignment."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Correlation of two thumbnails inside the heads after affine alignment."""
 
 import cv2
 import numpy as np
 
-from brain_tumor.audit.transforms import apply_transform
-from brain_tumor.core.types import Gray, Masks
+from brain_tumor.core.types import Floats, Gray, Masks
 from brain_tumor.imaging.head import foreground_threshold
 
 OUTLIER_FRACTION = 0.05  # fraction of pixels left out of a comparison: text, arrows, what a border cuts off
@@ -15,39 +11,6 @@ MAX_ECC_ITERATIONS = 20
 MIN_ECC_GAIN = 5e-4  # smallest increase of the ECC criterion before the alignment stops
 MAX_AREA_CHANGE = 0.5  # an alignment that scales areas by more than 1 ± this is rejected
 MIN_COMPARED_FRACTION = 0.1  # fraction of a thumbnail that must be comparable
-
-
-def best_correlation(frames: Gray, heads: Gray, item: tuple[int, int, Masks]) -> tuple[float, int]:
-    """Find the best correlation of a pair over its views.
-
-    Args:
-        frames, heads: (N, THUMBNAIL_SIDE, THUMBNAIL_SIDE) uint8, the thumbnails.
-        item: row numbers of both images, and (2, 8) bool: the views to try, by kind of thumbnail and transform.
-
-    Returns:
-        The correlation (-1 to 1) and the number of the transform.
-    """
-    first, second, views = item
-    best = (-1.0, 0)
-    with portable_opencv():
-        for transform, kind in np.argwhere(views.T):
-            images = (frames, heads)[kind]
-            value = aligned_correlation(images[first], apply_transform(images[second], int(transform)))
-            best = max(best, (value, -int(transform)))
-    return best[0], -best[1]
-
-
-@contextmanager
-def portable_opencv() -> Iterator[None]:
-    """Let OpenCV compute in one thread and without vector code, on which the last bits of an alignment depend."""
-    num_threads, optimized = cv2.getNumThreads(), cv2.useOptimized()
-    cv2.setNumThreads(1)
-    cv2.setUseOptimized(False)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(num_threads)
-        cv2.setUseOptimized(optimized)
 
 
 def aligned_correlation(one: Gray, other: Gray) -> float:
@@ -84,14 +47,24 @@ def outlier_mask(one: Gray, other: Gray) -> Masks:
     a, b = a - a.mean(), b - b.mean()
     variance = (a * a).sum()
     residual = np.abs(b - a * ((a * b).sum() / variance if variance else 0.0))
-    mask: Masks = residual > np.quantile(residual, 1 - OUTLIER_FRACTION)
+    mask: Masks = residual > quantile(residual, 1 - OUTLIER_FRACTION)
     return mask
 
 
+def quantile(values: Floats, fraction: float) -> float:
+    """Return the same number as `np.quantile` of (N,) values, in a third of the time."""
+    position = fraction * (len(values) - 1)
+    before = int(position)
+    after = min(before + 1, len(values) - 1)
+    low, high = np.partition(values, (before, after))[[before, after]]
+    weight = position - before
+    return float(low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1 - weight))
+
+
 def pearson_correlation(one: Gray, other: Gray) -> float:
-    """Pearson correlation of two (N,) uint8 arrays, from exact integer sums; 0 if one is constant."""
-    a, b = one.astype(np.int64), other.astype(np.int64)
-    n = len(a)
-    covariance = int(n * (a * b).sum() - a.sum() * b.sum())
-    variances = [int(n * (x * x).sum() - x.sum() ** 2) for x in (a, b)]
+    """Pearson correlation of two (N,) uint8 arrays, from exact sums of whole numbers; 0 if one is constant."""
+    a, b = one.astype(np.float64), other.astype(np.float64)  # sums below 2**53 are exact in any order
+    n, sum_a, sum_b = len(a), int(a.sum()), int(b.sum())
+    covariance = n * int(a @ b) - sum_a * sum_b
+    variances = [n * int(x @ x) - total**2 for x, total in ((a, sum_a), (b, sum_b))]
     return covariance / (variances[0] ** 0.5 * variances[1] ** 0.5) if min(variances) > 0 else 0.0

@@ -1,62 +1,24 @@
 """Audit of a data set: inspect every image once, link related images, and assign duplicate classes and groups."""
 
-import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
 
 from brain_tumor.audit.groups import assign_groups, link_equal_rows, link_near_duplicates
+from brain_tumor.audit.inspection import ImageRecord, ReadFile, read_and_inspect
 from brain_tumor.audit.near_duplicates import find_near_duplicates
 from brain_tumor.audit.patients import ADDED, pass_on_to_duplicates
-from brain_tumor.audit.thumbnails import THUMBNAIL_SIDE, Thumbnails, make_thumbnails
+from brain_tumor.audit.thumbnails import THUMBNAIL_SIDE, Thumbnails
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.types import Gray, Ints
-from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
 from brain_tumor.parallel import ordered_map
 
 LINK_COLUMNS = ["first", "second", "kind", "transform", "distance", "correlation"]
-
-# Returns the bytes of a path; it must be picklable, since it is called in other processes.
-ReadFile = Callable[[str], bytes]
-
-
-class ImageRecord(NamedTuple):
-    """Audit record of one image.
-
-    Attributes:
-        pixels: SHA-256 of the size and the gray pixels; '' if unreadable.
-        width, height: in pixels.
-        problem: why the image is unusable (unreadable or blank), '' if it is usable.
-        quality_warning: why the image does not look like a slice of a head, '' if it does.
-        thumbnails: thumbnails for comparison with other images; None if the image is unusable.
-    """
-
-    pixels: str = ""
-    width: int = 0
-    height: int = 0
-    problem: str = ""
-    quality_warning: str = ""
-    thumbnails: Thumbnails | None = None
-
-
-def inspect_image(content: bytes) -> ImageRecord:
-    """Decode one image file, hash its pixels and make its thumbnails. A blank image is readable, but a problem."""
-    try:
-        gray = decode_gray(content)
-    except UnreadableImageError as error:
-        return ImageRecord(problem=f"unreadable: {error}")
-    height, width = gray.shape
-    digest = hashlib.sha256(f"{width}x{height} ".encode() + gray.tobytes()).hexdigest()
-    if gray.min() == gray.max():
-        return ImageRecord(digest, width, height, "blank: all pixels are equal")
-    thumbnails = make_thumbnails(gray)
-    return ImageRecord(digest, width, height, "", thumbnails.quality_warning, thumbnails)
 
 
 def audit_images(index: pd.DataFrame, read_file: ReadFile, title: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -144,12 +106,8 @@ def _inspect_images(
 ) -> list[tuple[str | int, ...]]:
     """Inspect images; return their records without thumbnails, which go to `store`."""
     records: list[tuple[str | int, ...]] = []
-    for row, record in enumerate(ordered_map(partial(_read_and_inspect, read_file), paths, title)):
+    for row, record in enumerate(ordered_map(partial(read_and_inspect, read_file), paths, title)):
         records.append(record[:-1])
         if record.thumbnails is not None:
             store.add(row, record.thumbnails)
     return records
-
-
-def _read_and_inspect(read_file: ReadFile, path: str) -> ImageRecord:
-    return inspect_image(read_file(path))

@@ -31,14 +31,15 @@ class CandidatePairs(NamedTuple):
         first, second: (P,) row numbers of both images.
         distance: (P,) float32, distance of their descriptors, 0 to 2.
         score: (P,) float32, the best correlation of their low frequencies over all views, -1 to 1.
-        views: (P, 2, 8) bool, the views to try: by kind of thumbnail (frame, head) and transform.
+        views: (P, kinds, 8) float32, estimated correlations of the views to try, by kind of thumbnail (frame, head) and
+            transform; 0 for other views.
     """
 
     first: Ints
     second: Ints
     distance: NDArray[np.float32]
     score: NDArray[np.float32]
-    views: NDArray[np.bool_]
+    views: NDArray[np.float32]
 
     def select(self, index: NDArray[Any]) -> "CandidatePairs":
         """Return the pairs at some positions, or under a mask."""
@@ -95,7 +96,7 @@ def find_candidates(spectra: Sequence[Spectra], neighbors: int) -> CandidatePair
     distance = pairs["distance"].to_numpy(np.float32)
     scores = _correlate_spectra(spectra, first, second)
     score = scores.max((1, 2))
-    views = scores >= (score - TRANSFORM_TOLERANCE)[:, None, None]
+    views = np.where(scores >= (score - TRANSFORM_TOLERANCE)[:, None, None], scores, np.float32(0))
     candidates = CandidatePairs(first, second, distance, np.round(score, 4), views)
     return candidates.select(score >= MIN_CANDIDATE_CORRELATION)
 

@@ -1,23 +1,29 @@
-"""Near-duplicate detection: candidates by compact descriptors, verified by correlation of aligned pixels."""
+"""Near-duplicate detection: candidates by compact descriptors, screened by estimates, verified by aligned pixels."""
 
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from brain_tumor.audit.alignment import best_correlation
 from brain_tumor.audit.candidates import CandidatePairs, compute_spectra, find_candidates
+from brain_tumor.audit.comparison import (
+    ADJACENT_CORRELATION,
+    DUPLICATE_CORRELATION,
+    Pair,
+    View,
+    best_correlation,
+)
+from brain_tumor.audit.screening import estimate_correlations, reduce_thumbnails
 from brain_tumor.audit.transforms import TRANSFORMS
-from brain_tumor.core.types import Gray, Ints
+from brain_tumor.core.types import Gray, Ints, Masks
 from brain_tumor.parallel import ordered_map
 
-# Correlations of aligned pixels inside the heads: dark borders, which all images share, are not evidence.
-DUPLICATE_CORRELATION = 0.97
-ADJACENT_CORRELATION = 0.93
+MIN_ESTIMATE = 0.92  # views with a lower estimate of their correlation are not aligned
 MIN_LISTED_CORRELATION = 0.80  # pairs from here to ADJACENT_CORRELATION are listed as rejected
 NUM_NEIGHBORS = (4, 8, 8, 8)  # looked up for each image, by pass
 NUM_BATCHES = 16  # of each pass; pairs that an earlier batch joined are skipped
@@ -46,7 +52,7 @@ def find_near_duplicates(frames: Gray, heads: Gray, title: str) -> pd.DataFrame:
         title: title of the progress bars.
 
     Returns:
-        One row per compared pair that correlates at least MIN_LISTED_CORRELATION: first, second (row numbers),
+        One row per aligned pair that correlates at least MIN_LISTED_CORRELATION: first, second (row numbers),
         transform (of TRANSFORMS: turns the second image into the first), distance (of descriptors, 0 to 2),
         correlation (-1 to 1) and kind: `duplicate`, `adjacent` or `rejected`. Pairs within one duplicate class are
         compared only as far as needed to join them.
@@ -74,27 +80,41 @@ class _PairSearch:
     """
 
     def __init__(self, frames: Gray, heads: Gray) -> None:
-        self._correlate = partial(best_correlation, frames, heads)
+        self._correlate = partial(best_correlation, (frames, heads))
+        self._reduced = [reduce_thumbnails(images) for images in (frames, heads)]
         self._count = len(frames)
-        self._compared = np.empty(0, np.int64)  # compared pairs, as first * N + second
+        self._seen = np.empty(0, np.int64)  # pairs of earlier calls of `compare`, as first * N + second
         self.component = np.arange(self._count, dtype=np.int64)
         self.links: list[PixelLink] = []
 
     def compare(self, pairs: CandidatePairs, title: str) -> None:
         """Compare candidates in batches, best first, and update the duplicate classes after each batch."""
+        keys = pairs.first * self._count + pairs.second
+        pairs = self._screen(pairs, are_new=~np.isin(keys, self._seen) & self._are_separate(pairs))
         bar = tqdm(total=len(pairs.first), desc=title, unit="pair", mininterval=1.0)
         for batch in np.array_split(np.argsort(-pairs.score, kind="stable"), NUM_BATCHES):
-            self._compare_batch(self._select_new(pairs.select(batch)))
+            part = pairs.select(batch)
+            self._compare_batch(part.select(np.flatnonzero(part.views.any((1, 2)) & self._are_separate(part))))
             bar.update(len(batch))
         bar.close()
+        self._seen = np.concatenate([self._seen, keys])
 
-    def _select_new(self, pairs: CandidatePairs) -> CandidatePairs:
-        """Select the pairs that are not in one duplicate class and were not compared yet."""
-        are_separate = self.component[pairs.first] != self.component[pairs.second]
-        return pairs.select(are_separate & ~np.isin(self._keys(pairs), self._compared))
+    def _screen(self, pairs: CandidatePairs, are_new: Masks) -> CandidatePairs:
+        """Select the views of new pairs that are worth an alignment, by closer estimates; other pairs have none."""
+        rows, views = np.flatnonzero(are_new), np.zeros_like(pairs.views)
+        new = pairs.select(rows)
+        estimates = estimate_correlations(self._reduced, new.first, new.second, new.views > 0)
+        views[rows] = np.where(estimates >= MIN_ESTIMATE, estimates, 0)
+        return pairs._replace(views=views)
+
+    def _are_separate(self, pairs: CandidatePairs) -> Masks:
+        """Return which pairs are not in one duplicate class."""
+        separate: Masks = self.component[pairs.first] != self.component[pairs.second]
+        return separate
 
     def _compare_batch(self, pairs: CandidatePairs) -> None:
-        items = list(zip(pairs.first.tolist(), pairs.second.tolist(), pairs.views, strict=True))
+        numbers = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+        items = [Pair(*rows, _list_views(views)) for rows, views in zip(numbers, pairs.views, strict=True)]
         results = ordered_map(self._correlate, items)
         for (first, second, _), distance, (correlation, transform) in zip(
             items, pairs.distance.tolist(), results, strict=True
@@ -104,10 +124,12 @@ class _PairSearch:
                 self.links.append(PixelLink(first, second, TRANSFORMS[transform], distance, correlation, kind))
         duplicates = np.array([link[:2] for link in self.links if link.kind == "duplicate"], np.int64)
         self.component = find_components(duplicates.reshape(-1, 2), self._count)
-        self._compared = np.concatenate([self._compared, self._keys(pairs)])
 
-    def _keys(self, pairs: CandidatePairs) -> Ints:
-        return pairs.first * self._count + pairs.second
+
+def _list_views(estimates: NDArray[np.float32]) -> list[View]:
+    """Return the views with an estimate (kinds, 8) above 0, the highest first."""
+    views = [View(float(estimates[kind, number]), int(kind), int(number)) for kind, number in np.argwhere(estimates)]
+    return sorted(views, key=lambda view: -view.estimate)
 
 
 def _classify_correlation(correlation: float) -> str:

@@ -1,15 +1,20 @@
 """The eight symmetries of a square: rotations by multiples of 90° and their mirror images."""
 
-import numpy as np
+from typing import TypeVar
 
-from brain_tumor.core.types import Gray, Ints
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.core.types import Ints
+
+T = TypeVar("T", bound=np.generic)
 
 # The transform of a link turns its second image into the first. Number k: rotated k % 4 times by 90°
 # counterclockwise, then, from 4 on, mirrored left–right.
 TRANSFORMS = ("none", "rotate-90", "rotate-180", "rotate-270", "left-right", "diagonal", "up-down", "antidiagonal")
 
 
-def apply_transform(image: Gray, transform: int) -> Gray:
+def apply_transform(image: NDArray[T], transform: int) -> NDArray[T]:
     """Apply a transform, by its number in TRANSFORMS, to the last two axes."""
     rotated = np.rot90(image, transform % 4, (-2, -1))
     return np.ascontiguousarray(rotated[..., ::-1] if transform >= 4 else rotated)

@@ -12,6 +12,12 @@ HEAD_SEARCH_SIZE = 256  # maximum length, in pixels, of the longer side of the i
 FLAT_FRACTION = 0.08  # of an image's gray range: rows and columns that vary less are borders, since JPEG adds noise
 MIN_CONTENT_PIXELS = 16  # rows and columns that remain in any case
 MAX_BORDER_PASSES = 16  # number of nested frames that are removed
+MAX_HISTOGRAM_PIXELS = 2**24  # OpenCV counts in float32
+DARK_PERCENTILE, MAX_DARK_FRACTION = 8, 0.65  # this percentile of the gray levels is at most this × the head's mean
+BLUR_SIGMA = HEAD_SEARCH_SIZE / 24  # pixels
+# Halving an image of at least this side changes DARK_PERCENTILE of its blur by less than this: 12.3 gray levels at most
+# in 4,000 images with hard edges, stripes, blocks, dots and noise.
+MIN_HALVED_SIDE, MAX_HALVING_ERROR = 64, 20.0
 
 
 def content_box(gray: Gray) -> Box:
@@ -44,10 +50,22 @@ def _content_range(lines: Gray, start: int, noise: float) -> tuple[int, int]:
     return start + first, start + min(len(lines), max(last, first + MIN_CONTENT_PIXELS))
 
 
+def gray_percentile(gray: Gray, percent: float) -> float:
+    """Return the same number as `np.percentile`, from the histogram of an (H, W) image."""
+    if gray.size >= MAX_HISTOGRAM_PIXELS:
+        return float(np.percentile(gray, percent))
+    at_most = np.cumsum(cv2.calcHist([gray], [0], None, [256], [0, 256]).astype(np.int64))  # pixels by gray level
+    position = percent / 100 * (gray.size - 1)
+    before = int(position)
+    low, high = (int(level) for level in np.searchsorted(at_most, [before, min(before + 1, gray.size - 1)], "right"))
+    weight = position - before
+    return low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1 - weight)
+
+
 def foreground_threshold(gray: Gray) -> float:
     """Return the gray level above which a pixel is tissue: halfway from the background to Otsu's threshold."""
     otsu = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
-    background = float(np.percentile(gray, 3))
+    background = gray_percentile(gray, 3)
     return background + max(6.0, 0.5 * (otsu - background))
 
 
@@ -61,7 +79,9 @@ def segment_head(gray: Gray) -> tuple[Gray, Box]:
     blurred = np.asarray(cv2.GaussianBlur(gray, (5, 5), 0), np.uint8)
     bright = (blurred > foreground_threshold(blurred)).astype(np.uint8)
     bright = np.asarray(cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((5, 5))), np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
+    # 16 bits are enough below 2**18 pixels: objects are at least two pixels apart in each direction.
+    label_type = cv2.CV_16U if bright.size < 2**18 else cv2.CV_32S
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright, ltype=label_type)
     if count < 2:
         return np.ones_like(gray), (0, 0, gray.shape[1], gray.shape[0])
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
@@ -113,7 +133,23 @@ def head_quality_warning(view: HeadView) -> str:
         return "the bright object is too elongated for a head"
     if area < 0.33 * hull:
         return "the bright object is too ragged for a head"
-    # Blurred first, so that dark specks of noise and text do not count as background.
-    if np.percentile(cv2.GaussianBlur(gray, (0, 0), HEAD_SEARCH_SIZE / 24), 8) > 0.65 * gray[mask > 0].mean():
+    if not has_dark_background(gray, MAX_DARK_FRACTION * cv2.mean(gray, mask)[0]):
         return "no dark background around a head"
     return ""
+
+
+def has_dark_background(gray: Gray, limit: float) -> bool:
+    """Return whether DARK_PERCENTILE of the pixels of an (H, W) image are at most at a gray level.
+
+    The image is blurred first, so that dark specks of noise and text do not count as background. A blur of the halved
+    image in float32, which takes a fifteenth of the time, decides where it is clear.
+    """
+    height, width = gray.shape
+    if min(gray.shape) >= MIN_HALVED_SIDE:
+        half = cv2.resize(gray, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+        blurred = cv2.GaussianBlur(half, (0, 0), BLUR_SIGMA / 2)
+        rough = gray_percentile(np.rint(blurred).astype(np.uint8), DARK_PERCENTILE)
+        if abs(rough - limit) > MAX_HALVING_ERROR:
+            return rough <= limit
+    exact = np.asarray(cv2.GaussianBlur(gray, (0, 0), BLUR_SIGMA), np.uint8)
+    return gray_percentile(exact, DARK_PERCENTILE) <= limit

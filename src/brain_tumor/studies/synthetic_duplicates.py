@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from brain_tumor.audit.audit import ImageRecord
+from brain_tumor.audit.inspection import ImageRecord
 from brain_tumor.audit.near_duplicates import find_components, find_near_duplicates
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform
 from brain_tumor.core.types import Gray
