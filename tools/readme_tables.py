@@ -209,12 +209,15 @@ def format_duplicates_table(rates: Mapping[str, Mapping[str, Mapping[str, float]
     """
     if not rates:
         return ""
-    alterations = list(next(iter(rates.values())))
-    rows = []
-    for name, by_alteration in rates.items():
-        recall = [f"{by_alteration[alteration]['recall']:.3f}" for alteration in alterations]
-        rows.append([name, *recall, f"{min(rate['precision'] for rate in by_alteration.values()):.3f}"])
-    return format_table(("recall in data set", *alterations, "lowest precision"), rows)
+    header = [f"{name}, {figure}" for name in rates for figure in ("recall", "precision")]
+    rows = [
+        [
+            alteration,
+            *(f"{own[alteration][figure]:.3f}" for own in rates.values() for figure in ("recall", "precision")),
+        ]
+        for alteration in next(iter(rates.values()))
+    ]
+    return format_table(("alteration", *header), rows)
 
 
 def format_verdicts_table(recipes: Sequence[RecipeVerdicts]) -> str:

@@ -1,7 +1,6 @@
 """Find the images that data sets share."""
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from brain_tumor.studies.shared_images import (
     MultiArchiveReader,
     add_relations,
     count_shared_images,
+    log_shared_images,
     read_joint_index,
     select_links_across,
 )
 
-log = logging.getLogger(__name__)
 RAW = Path("data/raw")
 COLUMNS = ["dataset", "path", "label", "split", "sha256", "pixels", "duplicate_id", "group"]
 COLUMNS += ["duplicate_in", "same_group_in"]
@@ -35,9 +34,7 @@ def main() -> None:
         write_csv(folder / "images.csv", table[COLUMNS])
         write_csv(folder / "links.csv", select_links_across(table, links))
         write_json(counts_path, shared)
-    for name, counts in shared.items():
-        for other, count in counts["duplicate"].items():
-            log.info("%s: %d of %d images have a duplicate in %s", name, count, counts["images"], other)
+    log_shared_images(shared)
 
 
 def _read_names() -> list[str]:

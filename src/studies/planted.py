@@ -30,7 +30,7 @@ def main(name: str) -> None:
     """Write precision and recall of the detected duplicates, by alteration and by transform."""
     if not Path(f"data/audit/{name}.csv").exists():
         raise UserError(f"{name} has not been audited: run dvc repro stages/dvc.yaml:audit@{name} first")
-    paths = choose_originals(read_table(f"data/audit/{name}.csv"))
+    paths = choose_originals(read_table(f"data/audit/{name}.csv"), read_table(f"data/audit/{name}-links.csv"))
     detections = _measure_detection(ArchiveReader(f"data/raw/{name}.zip"), paths)
     values = {"alteration": list(ALTERATIONS), "transform": list(TRANSFORMS)}
     rates = {attribute: detection_rates(detections, attribute, values[attribute]) for attribute in values}

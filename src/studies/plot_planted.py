@@ -19,7 +19,7 @@ COLUMNS = 3
 
 def main(name: str) -> None:
     """Write a contact sheet with one pair per alteration."""
-    paths = choose_originals(read_table(f"data/audit/{name}.csv"))
+    paths = choose_originals(read_table(f"data/audit/{name}.csv"), read_table(f"data/audit/{name}-links.csv"))
     read = ArchiveReader(f"data/raw/{name}.zip")
     files: dict[str, bytes] = {}
     pairs = []

@@ -83,7 +83,7 @@ def test_audit_folder_without_torch_writes_all_files(folder: Path, tmp_path: Pat
 def test_audit_error_without_torch_is_one_line_with_exit_code_1(tmp_path: Path) -> None:
     result = audit_without_torch("/nowhere/at/all", "--out", tmp_path / "out")
     assert result.returncode == 1
-    assert result.stderr == "error: /nowhere/at/all is not a folder\n"
+    assert result.stderr == "error: /nowhere/at/all does not exist\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -112,7 +112,7 @@ def test_audit_out_is_a_file_is_rejected(folder: Path, tmp_path: Path) -> None:
 def test_audit_folder_without_images_is_rejected_with_what_it_has(tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()
-    with pytest.raises(SystemExit, match=r"^error: no image below .*/notes, which has no files$"):
+    with pytest.raises(SystemExit, match=r"^error: no image in .*/notes, which has no files$"):
         main([str(folder), "--out", str(tmp_path / "out")])
     write(folder, {f"{number}.txt": b"text" for number in range(5)} | {"a.zip": b"PK\x03\x04", ".x": b""})
     reasons = "5 × a text file, 1 × a hidden file, or one that a system added, 1 × a zip archive or an office document"
@@ -222,7 +222,7 @@ def test_audit_layout_that_matches_some_files_lists_the_others(
     assert table["label"].tolist() == ["sick", "well"]
     assert messages[-1] == "found: no duplicates among 2 images, 1 file left out"
     with pytest.raises(
-        SystemExit, match=r"no image below .*, which has 3 × the path does not match a/\{label\}/\{file\}$"
+        SystemExit, match=r"no image in .*, which has 3 × the path does not match a/\{label\}/\{file\}$"
     ):
         main([str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--layout", "a/{label}/{file}"])
     with pytest.raises(SystemExit, match=r"^error: --layout \{file\}: `path` must contain"):
@@ -245,7 +245,7 @@ def test_audit_names_that_are_not_text_are_escaped_in_all_files(
     [
         (["--help"], 0, "nothing in it is changed"),
         (["--help"], 0, "audit.csv, links.csv, files.csv, audit.json, audit.png"),
-        ([], 2, "the following arguments are required: folder, --out"),
+        ([], 2, "the following arguments are required: source, --out"),
         (["images", "--out", "out", "--slices", "0"], 2, "--slices must be 1 or more"),
         (["images"], 2, "the following arguments are required: --out"),
     ],

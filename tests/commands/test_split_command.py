@@ -81,3 +81,13 @@ def test_split_impossible_parts_are_errors(images: Path, options: list[str], mes
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
         main([str(images), "--out", "split.csv", *options])
     assert not Path("split.csv").exists()
+
+
+def test_split_no_usable_image_is_an_error_with_the_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "1")
+    for label in "ab":
+        (tmp_path / "images" / label).mkdir(parents=True)
+        (tmp_path / "images" / label / "1.png").write_bytes(png(head(1)))
+    with pytest.raises(SystemExit, match="no image can be used: 2 × duplicates have different labels"):
+        main([str(tmp_path / "images"), "--out", str(tmp_path / "split.csv")])
+    assert not (tmp_path / "split.csv").exists()

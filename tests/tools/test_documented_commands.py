@@ -74,10 +74,10 @@ def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     project.add_tools()
     (project.root / "scan.jpg").write_bytes(png(head(1)))
     images = project.root.parent / "images"  # in the home folder of `Project.run`
-    for folder in (project.root / "more", images / "a", images / "b"):
+    for start, folder in enumerate((project.root / "more", images / "a", images / "b")):
         folder.mkdir(parents=True)
-        for number in range(3):
-            (folder / f"{number}.png").write_bytes(png(head(len(folder.name) + number)))
+        for number in range(8):
+            (folder / f"{number}.png").write_bytes(png(head(8 * start + number)))
     volume = np.stack([head(3, 48)] * 12, -1)
     nibabel.Nifti1Image(volume.astype(np.float32), np.eye(4)).to_filename(project.root / "volume.nii.gz")
     project.commit("files of the documentation")

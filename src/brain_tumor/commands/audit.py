@@ -4,7 +4,6 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.findings import describe_findings
@@ -15,7 +14,7 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.plotting.contact_sheets import plot_pairs
 from brain_tumor.plotting.link_examples import AUDIT_TITLE, choose_link_examples
-from brain_tumor.studies.shared_images import add_relations, count_shared_images
+from brain_tumor.studies.shared_images import add_relations, count_shared_images, log_shared_images
 
 log = logging.getLogger(__name__)
 FILES = ("audit.csv", "links.csv", "files.csv", "audit.json", "audit.png")
@@ -75,7 +74,7 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
         if len(inputs.sources) > 1:
             table = add_relations(table)
             counts["shared"] = count_shared_images(table, list(inputs.sources))
-            log_shared(counts["shared"])
+            log_shared_images(counts["shared"])
         else:
             table = table.drop(columns="dataset")
         outs = [str(out / file) for file in FILES]
@@ -87,10 +86,3 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
             plot_pairs(sheet_path, choose_link_examples(table, links), inputs.images.read, f"{name}: {AUDIT_TITLE}")
     log.info("written: %s", ", ".join(outs))
     log.info("found: %s", describe_findings(table, links, counts, len(inputs.skipped.table())))
-
-
-def log_shared(shared: dict[str, Any]) -> None:
-    """Log how many images of each source have a duplicate in each other one."""
-    for name, counts in shared.items():
-        for other, number in counts["duplicate"].items():
-            log.info("%s: %d of %d images have a duplicate in %s", name, number, counts["images"], other)

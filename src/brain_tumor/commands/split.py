@@ -77,6 +77,9 @@ def split_sources(sources: Sequence[Path], out: Path, options: ReadOptions, para
     log_summary("split", table, summarize_audit(table, links))
     result = table[COLUMNS].assign(reason=find_reasons(table))
     usable = table[result["reason"] == ""]
+    if usable.empty:
+        counts = ", ".join(f"{count} × {reason}" for reason, count in result["reason"].value_counts().items())
+        raise UserError(f"no image can be used: {counts}")
     column = "part" if checked.folds is None else "fold"
     result[column] = split_rows(usable, checked)["part"] if checked.folds is None else assign_folds(usable, checked)
     result[column] = result[column].fillna("")

@@ -1,6 +1,7 @@
 """Images that several data sets share: the data sets are audited as if they were one."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from brain_tumor.datasets.raw_archive import ArchiveReader, RawArchive
 
+log = logging.getLogger(__name__)
 # Relation of an image to an image of another data set, and the column of the audit that is equal for both.
 RELATIONS = {"duplicate": "duplicate_id", "same_group": "group"}
 
@@ -78,6 +80,13 @@ def count_shared_images(table: pd.DataFrame, datasets: Sequence[str]) -> dict[st
                 if other != name
             }
     return result
+
+
+def log_shared_images(counts: Mapping[str, Any]) -> None:
+    """Log how many images of each data set have a duplicate in each other one; `counts`: of `count_shared_images`."""
+    for name, own in counts.items():
+        for other, number in own["duplicate"].items():
+            log.info("%s: %d of %d images have a duplicate in %s", name, number, own["images"], other)
 
 
 def select_links_across(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
+from brain_tumor.audit.groups import DUPLICATE_KINDS
 from brain_tumor.audit.inspection import ImageRecord
 from brain_tumor.audit.near_duplicates import find_components, find_near_duplicates
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform
@@ -19,17 +20,23 @@ MIN_RESCALED_PIXELS = 32  # shortest side of a rescaled duplicate
 MIN_FONT_PIXELS = 9
 
 
-def choose_originals(table: pd.DataFrame) -> list[str]:
-    """Choose up to MAX_ORIGINALS images without a related image, except those of their own patient.
+def choose_originals(table: pd.DataFrame, links: pd.DataFrame) -> list[str]:
+    """Choose up to MAX_ORIGINALS images, no two of which are linked by what they show, directly or through others.
 
     Args:
-        table: an audit's images, with columns path, sha256, kind and problem.
+        table: an audit's images, with columns path, sha256 and problem.
+        links: its links, with columns first, second and kind. Patients and series do not count.
 
     Returns:
-        Paths at even steps through the images, sorted by content.
+        Paths at even steps through the images, sorted by content: of linked images the first one.
     """
-    is_unrelated = table["kind"].isin(("", "patient")) & (table["problem"] == "")
-    paths = table[is_unrelated].sort_values("sha256")["path"]
+    usable = table[table["problem"] == ""].sort_values("sha256", ignore_index=True)
+    rows = pd.Series(usable.index, usable["path"])
+    by_content = links[links["kind"].isin((*DUPLICATE_KINDS, "adjacent"))]
+    by_content = by_content[by_content["first"].isin(rows.index) & by_content["second"].isin(rows.index)]
+    ends = np.stack([by_content[side].map(rows).to_numpy(np.int64) for side in ("first", "second")], axis=1)
+    component = pd.Series(find_components(ends, len(usable)))
+    paths = usable.loc[~component.duplicated(), "path"]
     return paths.iloc[np.unique(np.linspace(0, len(paths) - 1, MAX_ORIGINALS).round().astype(int))].tolist()
 
 
@@ -130,7 +137,8 @@ def _change_brightness(gray: Gray, random: np.random.Generator) -> Gray:
 def _change_contrast(gray: Gray, random: np.random.Generator) -> Gray:
     """Apply a gamma of 0.75 to 1.35 and a gain of 0.8 to 1.25."""
     values = (gray / 255) ** random.uniform(0.75, 1.35) * random.uniform(0.8, 1.25)
-    return np.rint(values * 255).clip(0, 255).astype(np.uint8)
+    changed: Gray = np.rint(values * 255).clip(0, 255).astype(np.uint8)
+    return changed
 
 
 def _crop(gray: Gray, random: np.random.Generator) -> Gray:
@@ -168,6 +176,57 @@ def _combine_alterations(gray: Gray, random: np.random.Generator) -> Gray:
     return gray
 
 
+def _sharpen(gray: Gray, random: np.random.Generator) -> Gray:
+    """Add 1 to 2.5 times the difference from a blurred copy."""
+    mask = ImageFilter.UnsharpMask(radius=2, percent=int(random.integers(100, 251)), threshold=0)
+    return np.asarray(Image.fromarray(gray).filter(mask))
+
+
+def _invert(gray: Gray, random: np.random.Generator) -> Gray:
+    """Exchange black and white."""
+    return np.bitwise_not(gray)
+
+
+def _stretch(gray: Gray, random: np.random.Generator) -> Gray:
+    """Stretch the contrast, so that 2 to 8 % of the pixels become white and the darkest of the others black."""
+    low, high = np.percentile(gray, [1, 100 - random.uniform(2, 8)])
+    values = (gray - low) / max(float(high - low), 1.0)
+    stretched: Gray = np.rint(values * 255).clip(0, 255).astype(np.uint8)
+    return stretched
+
+
+def _apply_window(gray: Gray, random: np.random.Generator) -> Gray:
+    """Show the gray levels of a window like those of CT: 35 to 60 % of the range, around its lower middle."""
+    width, center = random.uniform(0.35, 0.6), random.uniform(0.3, 0.45)
+    return np.rint(((gray / 255 - center) / width + 0.5) * 255).clip(0, 255).astype(np.uint8)
+
+
+def _recompress_strongly(gray: Gray, random: np.random.Generator) -> Gray:
+    """Encode as JPEG of quality 20."""
+    return np.asarray(Image.open(io.BytesIO(encode_image(gray, "JPEG", quality=20))))
+
+
+def _rotate(gray: Gray, random: np.random.Generator) -> Gray:
+    """Rotate by 5° to 15° in either direction; the corners become black."""
+    angle = random.uniform(5, 15) * float(random.choice([-1, 1]))
+    return np.asarray(Image.fromarray(gray).rotate(angle, Image.Resampling.BILINEAR))
+
+
+def _take_screenshot(gray: Gray, random: np.random.Generator) -> Gray:
+    """Show the image in the window of a viewer: a bar with a title above, a column of buttons beside, a line below."""
+    height, width = gray.shape
+    unit = max(MIN_FONT_PIXELS, round(0.06 * min(gray.shape)))
+    screen = Image.new("L", (width + 3 * unit, height + 3 * unit), int(random.integers(40, 90)))
+    screen.paste(Image.fromarray(gray), (3 * unit, 2 * unit))
+    draw, title = ImageDraw.Draw(screen), f"Series {random.integers(1, 30)}  Image {random.integers(1, 99)}"
+    draw.text((unit // 2, unit // 4), title, fill=230, font_size=unit)
+    for top in range(2 * unit, height, 2 * unit):
+        draw.rectangle((unit // 2, top, 2 * unit, top + unit), outline=180)
+    window = f"W {random.integers(100, 2000)} L {random.integers(50, 900)}"
+    draw.text((3 * unit, height + 2 * unit), window, fill=200, font_size=round(0.8 * unit))
+    return np.asarray(screen)
+
+
 # By name; their order determines the random numbers.
 ALTERATIONS: dict[str, Alteration] = {
     "transform only": lambda gray, _: gray,
@@ -180,4 +239,11 @@ ALTERATIONS: dict[str, Alteration] = {
     "padding": _pad,
     "burned-in text": _add_text,
     "combined": _combine_alterations,
+    "sharpened": _sharpen,
+    "inverted": _invert,
+    "stretched": _stretch,
+    "windowed": _apply_window,
+    "JPEG quality 20": _recompress_strongly,
+    "rotated 5–15°": _rotate,
+    "screenshot": _take_screenshot,
 }
