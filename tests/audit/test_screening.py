@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from brain_tumor.audit.near_duplicates import MIN_ESTIMATE
-from brain_tumor.audit.screening import SCREEN_SIDE, estimate_correlations, reduce_thumbnails
+from brain_tumor.audit.screening import MIN_ESTIMATE, SCREEN_SIDE, estimate_correlations, reduce_thumbnails
 from brain_tumor.audit.thumbnails import make_thumbnails
 from brain_tumor.audit.transforms import TRANSFORMS, apply_transform, dihedral_tables
 from brain_tumor.core.types import Floats, Gray

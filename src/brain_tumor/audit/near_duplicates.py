@@ -18,12 +18,11 @@ from brain_tumor.audit.comparison import (
     View,
     best_correlation,
 )
-from brain_tumor.audit.screening import estimate_correlations, reduce_thumbnails
+from brain_tumor.audit.screening import MIN_ESTIMATE, estimate_correlations, reduce_thumbnails
 from brain_tumor.audit.transforms import TRANSFORMS
 from brain_tumor.core.types import Gray, Ints, Masks
 from brain_tumor.parallel import ordered_map
 
-MIN_ESTIMATE = 0.92  # views with a lower estimate of their correlation are not aligned
 MIN_LISTED_CORRELATION = 0.80  # pairs from here to ADJACENT_CORRELATION are listed as rejected
 NUM_NEIGHBORS = (4, 8, 8, 8)  # looked up for each image, by pass
 NUM_BATCHES = 16  # of each pass; pairs that an earlier batch joined are skipped
