@@ -21,8 +21,9 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.raw_archive import COLUMNS
 from brain_tumor.datasets.readers.contrasts import MASK, UNUSED_MASK
 from brain_tumor.datasets.readers.folder import FolderFiles
-from brain_tumor.datasets.readers.folder_index import IndexedImages, find_images, index_images
+from brain_tumor.datasets.readers.folder_index import find_images, index_images
 from brain_tumor.datasets.readers.folder_labels import FolderLabels, infer_labels
+from brain_tumor.datasets.readers.indexed_images import IndexedImages
 from brain_tumor.datasets.readers.volumes import Volumes
 from brain_tumor.datasets.skipped import SkippedFiles
 from brain_tumor.imaging.decode import decode_gray

@@ -15,6 +15,7 @@ from brain_tumor.imaging.head import (
     content_box,
     gray_percentile,
     has_dark_background,
+    largest_object,
     locate_head,
     segment_head,
 )
@@ -92,3 +93,24 @@ def test_head_quality_warning_rough_blur_decides_as_the_exact_one(
     exact = np.percentile(cv2.GaussianBlur(gray, (0, 0), 256 / 24), 8)
     for limit in exact + np.array([-20, -8, -1, 0, 1, 8, 20]):
         assert has_dark_background(gray, float(limit)) == (exact <= limit)
+
+
+@settings(max_examples=300)
+@given(
+    seed=st.integers(0, 9999), height=st.integers(1, 60), width=st.integers(1, 60), share=st.floats(0, 1),
+    block=st.integers(1, 8),
+)  # fmt: skip
+def test_largest_object_is_that_of_all_labels(seed: int, height: int, width: int, share: float, block: int) -> None:
+    random = np.random.default_rng(seed)
+    small = (random.random((height // block + 1, width // block + 1)) < share).astype(np.uint8)
+    mask = np.ascontiguousarray(np.kron(small, np.ones((block, block), np.uint8))[:height, :width])
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    found = largest_object(mask)
+    if count < 2:
+        assert found is None
+        return
+    assert found is not None
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    x, y, w, h = (int(value) for value in stats[largest, :4])
+    assert found[1] == (x, y, x + w, y + h)
+    assert np.array_equal(found[0], labels == largest)

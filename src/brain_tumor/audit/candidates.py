@@ -11,6 +11,7 @@ from scipy.fft import dctn
 
 from brain_tumor.audit.transforms import TRANSFORMS
 from brain_tumor.core.types import Gray, Ints
+from brain_tumor.parallel import num_workers
 
 Spectra = NDArray[np.float32]
 
@@ -51,7 +52,7 @@ def compute_spectra(images: Gray) -> Spectra:
     parts = []
     for start in range(0, len(images), CHUNK_IMAGES):
         chunk = images[start : start + CHUNK_IMAGES].astype(np.float64)
-        values = dctn(chunk, axes=(1, 2), norm="ortho")[:, :SPECTRUM_SIDE, :SPECTRUM_SIDE]
+        values = dctn(chunk, axes=(1, 2), norm="ortho", workers=num_workers())[:, :SPECTRUM_SIDE, :SPECTRUM_SIDE]
         values[:, 0, 0] = 0
         parts.append((values / (np.linalg.norm(values, axis=(1, 2), keepdims=True) + 1e-6)).astype(np.float32))
     return np.concatenate(parts)

@@ -16,8 +16,9 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.datasets.readers.csv_table import TableRules, read_by_table
 from brain_tumor.datasets.readers.files import Files
 from brain_tumor.datasets.readers.folder import FolderFiles
-from brain_tumor.datasets.readers.folder_index import IndexedImages, find_images, index_images, index_raw_images
+from brain_tumor.datasets.readers.folder_index import find_images, index_images, index_raw_images
 from brain_tumor.datasets.readers.folder_labels import SPLITS, infer_labels, match_labels
+from brain_tumor.datasets.readers.indexed_images import IndexedImages
 from brain_tumor.datasets.readers.open_archive import open_archive
 from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path

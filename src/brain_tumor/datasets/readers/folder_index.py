@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,6 +12,7 @@ from brain_tumor.datasets.readers.contrasts import ImageReader, find_patients, p
 from brain_tumor.datasets.readers.files import Files
 from brain_tumor.datasets.readers.folder import FolderFiles
 from brain_tumor.datasets.readers.folder_labels import FolderLabels
+from brain_tumor.datasets.readers.indexed_images import IndexedImages
 from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes, expand_medical_formats, find_free_path
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path
 from brain_tumor.imaging.formats import HEAD_BYTES, identify
@@ -55,36 +55,6 @@ def _read_head(files: Files, name: str) -> tuple[bytes, int]:
             return file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
     content = files.read(name)
     return content[:HEAD_BYTES], len(content)
-
-
-class IndexedImages:
-    """The images of an index by their paths there; it can be sent to another process.
-
-    Args:
-        folder: folder with the files; None if they are in an archive.
-        converted: a temporary folder for frames, slices and pages, for images whose names are not text, and for all
-            images of an archive.
-
-    Attributes:
-        needs_copies: whether all images must be stored, since no folder has them.
-    """
-
-    def __init__(self, folder: Path | None, converted: Path) -> None:
-        self._files = None if folder is None else FolderFiles(folder)
-        self._converted = converted
-        self.needs_copies = folder is None
-
-    def read(self, path: str) -> bytes:
-        """Return the bytes of an image, of the converted one if there is one; raises a UserError on failure."""
-        file = self._converted_file(path)
-        return file.read_bytes() if self._files is None or file.exists() else self._files.read(path)
-
-    def store(self, path: str, content: bytes) -> None:
-        """Store the bytes of a converted image."""
-        self._converted_file(path).write_bytes(content)
-
-    def _converted_file(self, path: str) -> Path:
-        return self._converted / hashlib.sha256(path.encode()).hexdigest()
 
 
 def index_images(
