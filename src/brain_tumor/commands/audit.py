@@ -8,16 +8,15 @@ from pathlib import Path
 from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.findings import describe_findings
 from brain_tumor.audit.summary import log_summary, summarize_audit
+from brain_tumor.commands.gallery import write_gallery
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
-from brain_tumor.plotting.contact_sheets import plot_pairs
-from brain_tumor.plotting.link_examples import AUDIT_TITLE, choose_link_examples
 from brain_tumor.studies.shared_images import add_relations, count_shared_images, log_shared_images
 
 log = logging.getLogger(__name__)
-FILES = ("audit.csv", "links.csv", "files.csv", "audit.json", "audit.png")
+FILES = ("audit.csv", "links.csv", "files.csv", "audit.json", "gallery.html")
 DESCRIPTION = f"""
 Find duplicates among images: the same bytes, the same pixels, and the same slice rescaled, re-encoded, brightened,
 cropped, padded, with burned-in text, mirrored or rotated. Also find adjacent slices, label conflicts, unreadable
@@ -77,12 +76,13 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
             log_shared_images(counts["shared"])
         else:
             table = table.drop(columns="dataset")
+        found = describe_findings(table, links, counts, len(inputs.skipped.table()))
         outs = [str(out / file) for file in FILES]
-        with atomic_outputs(*outs) as (table_path, links_path, files_path, counts_path, sheet_path):
+        with atomic_outputs(*outs) as (table_path, links_path, files_path, counts_path, gallery_path):
             write_csv(table_path, table)
             write_csv(links_path, links)
             write_csv(files_path, inputs.skipped.table())
             write_json(counts_path, counts)
-            plot_pairs(sheet_path, choose_link_examples(table, links), inputs.images.read, f"{name}: {AUDIT_TITLE}")
+            write_gallery(gallery_path, table, links, counts, inputs.images.read, name, found)
     log.info("written: %s", ", ".join(outs))
-    log.info("found: %s", describe_findings(table, links, counts, len(inputs.skipped.table())))
+    log.info("found: %s", found)
