@@ -5,16 +5,21 @@ import json
 import logging
 import zipfile
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 
+from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.groups import GROUPING_KINDS
-from brain_tumor.audit.rules import LEAKS, RULES
+from brain_tumor.audit.patients import COLUMNS as PATIENT_COLUMNS
+from brain_tumor.audit.rules import LEAKS
 from brain_tumor.audit.transforms import apply_transform
-from brain_tumor.commands.gate import ERROR, FAILED, FILES, PASSED, main
+from brain_tumor.commands.gate import ERROR, FAILED, FILES, PASSED, RULES, main
+from brain_tumor.datasets.raw_archive import COLUMNS as INDEX_COLUMNS
+from brain_tumor.studies.image_lists import make_list
 from heads import head, png
 
 TRAIN = {f"{label}/{seed}.png": png(head(seed)) for label, seeds in (("a", (1, 2)), ("b", (3, 4))) for seed in seeds}
@@ -143,4 +148,45 @@ def test_gate_incomplete_arguments_print_usage(args: list[str]) -> None:
 
 def test_rules_are_those_of_all_kinds_of_links() -> None:
     assert tuple(LEAKS) == GROUPING_KINDS
-    assert [rule.id for rule in RULES] == [f"leak-{kind}" for kind in GROUPING_KINDS] + ["unreadable"]
+    assert [rule.id for rule in RULES] == [f"leak-{kind}" for kind in GROUPING_KINDS] + ["unreadable", "not-listed"]
+
+
+def test_gate_lists_find_what_the_audit_finds_and_name_unlisted_images(caplog: pytest.LogCaptureFixture) -> None:
+    write("train", TRAIN)
+    same_pixels = png(head(2), level=1)
+    test = {
+        "a/copy.png": TRAIN["a/1.png"],
+        "a/mirrored.png": png(apply_transform(head(3), 4)),
+        "a/new.png": png(head(6)),
+    }
+    write("test", test)
+    table, _ = audit_images(
+        pd.concat([index_files("train", TRAIN), index_files("test", test)], ignore_index=True),
+        lambda path: Path(path).read_bytes(),
+        "list",
+    )
+    Path("lists").mkdir()
+    make_list(table, pd.DataFrame(columns=PATIENT_COLUMNS, dtype=str)).to_csv("lists/mine.csv", index=False)
+    write("test", {"a/same pixels.png": same_pixels, "a/unknown.png": png(head(9)), "a/broken.png": b"not an image"})
+    with caplog.at_level(logging.INFO):
+        assert main(["--train", "train", "--test", "test", "--lists", "lists", "--out", "out"]) == FAILED
+    found = pd.read_csv("out/findings.csv", keep_default_na=False)
+    assert found[["rule", "path", "other", "transform"]].to_numpy().tolist() == [
+        ["leak-exact", "test/a/copy.png", "train/a/1.png", "none"],
+        ["leak-mirrored", "test/a/mirrored.png", "train/b/3.png", "left-right"],
+        ["leak-pixels", "test/a/same pixels.png", "train/a/2.png", "none"],
+        ["unreadable", "test/a/broken.png", "", ""],
+        ["not-listed", "test/a/unknown.png", "", ""],
+    ]
+    options = ["--allow", "not-listed", "--allow", "unreadable"]
+    with caplog.at_level(logging.INFO):
+        assert main(["--train", "train/b", "--test", "test/a", "--lists", "lists/mine.csv", *options]) == FAILED
+    assert caplog.messages[-1].endswith("failed: leak-mirrored")
+    assert main(["--train", "train", "--test", "test", "--lists", "none.csv"]) == ERROR
+
+
+def index_files(folder: str, files: Mapping[str, bytes]) -> pd.DataFrame:
+    """Index files as the audit of a data set needs it."""
+    rows = [(f"{folder}/{name}", name.split("/")[0], sha256(content).hexdigest()) for name, content in files.items()]
+    index = pd.DataFrame(rows, columns=["path", "label", "sha256"])
+    return index.reindex(columns=INDEX_COLUMNS, fill_value="")

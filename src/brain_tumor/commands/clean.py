@@ -9,10 +9,10 @@ import pandas as pd
 
 from brain_tumor.audit.audit import audit_images
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
-from brain_tumor.commands.split import find_reasons
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv
+from brain_tumor.studies.image_lists import find_reasons
 
 log = logging.getLogger(__name__)
 COLUMNS = ["path", "label", "patient", "duplicate_id", "group", "kept", "reason"]

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -11,8 +12,10 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from brain_tumor.audit.audit import audit_images
+from brain_tumor.audit.inspection import ReadFile, read_and_inspect
 from brain_tumor.audit.relations import relate_images
-from brain_tumor.audit.rules import LEAKS, RULES, UNREADABLE
+from brain_tumor.audit.rules import LEAKS, UNREADABLE, Rule
+from brain_tumor.audit.rules import RULES as AUDIT_RULES
 from brain_tumor.commands.inputs import (
     SOURCE_HELP,
     Inputs,
@@ -23,18 +26,23 @@ from brain_tumor.commands.inputs import (
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
+from brain_tumor.parallel import ordered_map
+from brain_tumor.studies.image_lists import look_up, read_lists, relate_listed_images
 
 log = logging.getLogger(__name__)
 FILES = ("findings.csv", "files.csv", "gate.json", "junit.xml")
 PASSED, FAILED, ERROR = 0, 1, 2  # exit codes
 MAX_NAMED = 5  # findings of a rule that the log names
 UNLIMITED = "any"
+UNLISTED = Rule("not-listed", "an image is in no list, and was compared with nothing (only with --lists)")
+RULES = (*AUDIT_RULES, UNLISTED)
 DESCRIPTION = f"""
 Check that no test image has anything in common with the training images: the same bytes or pixels, the same slice
 rescaled, re-encoded, mirrored or rotated, an adjacent slice, the same patient or series.
 
     brain-tumor gate --train DATA/train --test DATA/test
     brain-tumor gate --table split.csv        # with the columns path and split (train or test) and, if known, patient
+    brain-tumor gate --table split.csv --lists lists     # by content hashes, without an audit
 
 The exit code is 0 if nothing was found, 1 if more was found than --allow permits, and 2 after an error.
 
@@ -92,6 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="RULE[=N]",
         help="permit N findings of a rule, or any number; may be repeated",
     )
+    parser.add_argument(
+        "--lists",
+        type=Path,
+        nargs="+",
+        metavar="LIST",
+        help="lists of images, or folders of lists: look images up there",
+    )
     add_read_options(parser)
     args = parser.parse_args(argv)
     if (args.table is None) == (args.train is None) or (args.train is None) != (args.test is None):
@@ -100,10 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         allowed = parse_allowed(args.allow)
+        lists = read_lists(args.lists) if args.lists else None
         sources = [args.table] if args.table else [*args.train, *args.test]
         with open_inputs(sources, options, shared_patients=True) as inputs:
             sides = inputs.index["split"] if args.table else name_sides(inputs, len(args.train))
-            findings = find_leaks(inputs, sides, allowed)
+            findings = find_leaks(inputs, sides, allowed, lists)
         if args.out:
             write_findings(args.out, findings, inputs)
         log_findings(findings)
@@ -136,13 +152,16 @@ def name_sides(inputs: Inputs, num_train: int) -> "pd.Series[str]":
     return inputs.index["dataset"].map(sides)
 
 
-def find_leaks(inputs: Inputs, sides: "pd.Series[str]", allowed: Mapping[str, int | None]) -> Findings:
-    """Audit all images as one set, and find what test and training have in common.
+def find_leaks(
+    inputs: Inputs, sides: "pd.Series[str]", allowed: Mapping[str, int | None], lists: pd.DataFrame | None = None
+) -> Findings:
+    """Audit all images as one set, or look them up in lists, and find what test and training have in common.
 
     Args:
         inputs: the images.
         sides: train, test or '' by row of their index; images of neither side are left out.
         allowed: see `Findings`.
+        lists: see `image_lists.read_lists`; None for an audit.
 
     Raises:
         UserError: a side has no images.
@@ -154,17 +173,44 @@ def find_leaks(inputs: Inputs, sides: "pd.Series[str]", allowed: Mapping[str, in
     counts = {side: int((index["side"] == side).sum()) for side in ("train", "test")}
     if missing := [side for side, count in counts.items() if not count]:
         raise UserError(f"there are no {missing[0]} images: in a table, the column split names them")
-    table, links = audit_images(index, inputs.images.read, "gate")
-    related = relate_images(table, links, (table["side"] == "test").to_numpy(), (table["side"] == "train").to_numpy())
+    test, train = ((index["side"] == side).to_numpy() for side in ("test", "train"))
+    if lists is None:
+        table, links = audit_images(index, inputs.images.read, "gate")
+        related, unlisted = relate_images(table, links, test, train), []
+        unreadable = table.loc[table["pixels"] == "", "path"].tolist()
+    else:
+        pixels, unreadable = hash_unlisted_pixels(index, lists, inputs.images.read)
+        looked_up = look_up(index.assign(pixels=pixels), lists)
+        table, related = looked_up.rows, relate_listed_images(looked_up.rows, test, train)
+        unlisted = [path for path in looked_up.unlisted if path not in set(unreadable)]
     related.insert(0, "rule", related["kind"].map({kind: rule.id for kind, rule in LEAKS.items()}))
-    unreadable = table.loc[table["pixels"] == "", ["path"]].assign(rule=UNREADABLE.id)
-    found = pd.concat([related.drop(columns="kind"), unreadable], ignore_index=True)
+    others = [(UNREADABLE.id, path) for path in unreadable] + [(UNLISTED.id, path) for path in unlisted]
+    parts = [related.drop(columns="kind"), pd.DataFrame(others, columns=["rule", "path"], dtype=str)]
+    found = pd.concat(parts, ignore_index=True)
     facts = table.set_index("path")[["label", "patient"]]
     for side, column in (("", "path"), ("other_", "other")):
         for name in facts:
             found[f"{side}{name}"] = found[column].map(facts[name]).fillna("")
     text = ["other", "transform", "through"]
     return Findings(found.fillna(dict.fromkeys(text, "")), counts, allowed)
+
+
+def hash_unlisted_pixels(
+    index: pd.DataFrame, lists: pd.DataFrame, read_file: ReadFile
+) -> tuple["pd.Series[str]", list[str]]:
+    """Hash the pixels of the images whose file is in no list.
+
+    Returns:
+        The hashes by row of `index`, '' for all other images; and the paths of those that cannot be read.
+    """
+    paths = index.loc[~index["sha256"].isin(set(lists["sha256"])), "path"].tolist()
+    hashes = dict(zip(paths, ordered_map(partial(hash_pixels, read_file), paths, "gate: images"), strict=True))
+    return index["path"].map(hashes).fillna(""), [path for path, digest in hashes.items() if not digest]
+
+
+def hash_pixels(read_file: ReadFile, path: str) -> str:
+    """Return the hash of an image's size and gray pixels, '' if it cannot be read."""
+    return read_and_inspect(read_file, path).pixels
 
 
 def log_findings(findings: Findings) -> None:

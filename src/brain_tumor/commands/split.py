@@ -15,6 +15,7 @@ from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.splits.split import SplitParams, split_rows
+from brain_tumor.studies.image_lists import assign_folds, find_reasons
 
 log = logging.getLogger(__name__)
 COLUMNS = ["path", "label", "patient", "group"]
@@ -87,19 +88,3 @@ def split_sources(sources: Sequence[Path], out: Path, options: ReadOptions, para
         write_csv(path, result)
     log.info("written: %s", out)
     log.info("%s", pd.crosstab(result[column].replace("", "none"), result["label"].replace("", "no label")).to_string())
-
-
-def find_reasons(table: pd.DataFrame) -> "pd.Series[str]":
-    """Return why an image is in no part, '' if it is in one."""
-    conflict = pd.Series("duplicates have different labels", table.index).where(table["conflict"], "")
-    return table["problem"].where(table["problem"] != "", conflict)
-
-
-def assign_folds(rows: pd.DataFrame, params: SplitParams) -> "pd.Series[str]":
-    """Return the number of the fold of each row, from 0."""
-    assert params.folds is not None
-    folds = pd.Series("", rows.index)
-    for number in range(params.folds):
-        part = split_rows(rows, params.model_copy(update={"fold": number}))["part"]
-        folds[part == "test"] = str(number)
-    return folds
