@@ -6,7 +6,14 @@ from project import ROOT
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "stages/*/README.md", "benchmarks/README.md")
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/**/*.md",
+        "stages/*/README.md",
+        "lists/README.md",
+        "benchmarks/README.md",
+    )
     for path in ROOT.glob(pattern)
 )
 # Pages that mention commands of the past.
