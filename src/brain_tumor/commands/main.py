@@ -28,7 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     # Each command is imported only when it is called: predictions by the ONNX runtime and audits need no torch.
-    command = importlib.import_module(f"brain_tumor.commands.{args.command}")
+    try:
+        command = importlib.import_module(f"brain_tumor.commands.{args.command}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "brain_tumor":
+            raise
+        print(f"error: {error.name} is not installed: pip install 'brain-tumor-mri[pipeline]'", file=sys.stderr)
+        return 1
     code: int = command.main(args.arguments)
     return code
 
