@@ -5,9 +5,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.findings import describe_findings
 from brain_tumor.audit.summary import log_summary, summarize_audit
+from brain_tumor.commands.cached_audit import audit_once
 from brain_tumor.commands.gallery import write_gallery
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
 from brain_tumor.core.cli import run_cli
@@ -67,7 +67,7 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
         raise UserError(f"--out {out} is a file, and must be a folder")
     with open_inputs(sources, options) as inputs:
         name = " and ".join(inputs.sources)
-        table, links = audit_images(inputs.index, inputs.images.read, f"audit {name}")
+        table, links = audit_once(inputs.index, inputs.images.read, f"audit {name}", options.use_cache)
         counts = summarize_audit(table, links)
         log_summary(name, table, counts)
         if len(inputs.sources) > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from brain_tumor.audit.audit import audit_images
+from brain_tumor.commands.cached_audit import audit_once
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
@@ -70,7 +70,7 @@ def clean_source(source: Path, out: Path, options: ReadOptions, per: str, link: 
         if link.resolve().is_relative_to(root.resolve()):
             raise UserError(f"--link {link} is inside {root}: the next run would read the links")
     with open_inputs([source], options) as inputs:
-        table, _ = audit_images(inputs.index, inputs.images.read, "clean")
+        table, _ = audit_once(inputs.index, inputs.images.read, "clean", options.use_cache)
         kept = choose_kept(table, KEYS[per])
         if link is not None and (missing := [path for path in kept if not (root / path).is_file()]):
             raise UserError(f"--link: {missing[0]} is not a file in {root}, but part of a file or an archive")

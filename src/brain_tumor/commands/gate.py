@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.inspection import ReadFile, read_and_inspect
 from brain_tumor.audit.relations import relate_images
 from brain_tumor.audit.rules import LEAKS, UNREADABLE, Rule
 from brain_tumor.audit.rules import RULES as AUDIT_RULES
+from brain_tumor.commands.cached_audit import audit_once
 from brain_tumor.commands.inputs import (
     SOURCE_HELP,
     Inputs,
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sources = [args.table] if args.table else [*args.train, *args.test]
         with open_inputs(sources, options, shared_patients=True) as inputs:
             sides = inputs.index["split"] if args.table else name_sides(inputs, len(args.train))
-            findings = find_leaks(inputs, sides, allowed, lists)
+            findings = find_leaks(inputs, sides, allowed, lists, options.use_cache)
         if args.out:
             write_findings(args.out, findings, inputs)
         log_findings(findings)
@@ -153,7 +153,11 @@ def name_sides(inputs: Inputs, num_train: int) -> "pd.Series[str]":
 
 
 def find_leaks(
-    inputs: Inputs, sides: "pd.Series[str]", allowed: Mapping[str, int | None], lists: pd.DataFrame | None = None
+    inputs: Inputs,
+    sides: "pd.Series[str]",
+    allowed: Mapping[str, int | None],
+    lists: pd.DataFrame | None = None,
+    use_cache: bool = True,
 ) -> Findings:
     """Audit all images as one set, or look them up in lists, and find what test and training have in common.
 
@@ -162,6 +166,7 @@ def find_leaks(
         sides: train, test or '' by row of their index; images of neither side are left out.
         allowed: see `Findings`.
         lists: see `image_lists.read_lists`; None for an audit.
+        use_cache: see `audit_once`.
 
     Raises:
         UserError: a side has no images.
@@ -175,7 +180,7 @@ def find_leaks(
         raise UserError(f"there are no {missing[0]} images: in a table, the column split names them")
     test, train = ((index["side"] == side).to_numpy() for side in ("test", "train"))
     if lists is None:
-        table, links = audit_images(index, inputs.images.read, "gate")
+        table, links = audit_once(index, inputs.images.read, "gate", use_cache)
         related, unlisted = relate_images(table, links, test, train), []
         unreadable = table.loc[table["pixels"] == "", "path"].tolist()
     else:

@@ -53,11 +53,13 @@ class ReadOptions(NamedTuple):
         volumes: which slices of volumes become images.
         layout: pattern of the paths in folders and archives, see `match_labels`; None to infer labels and splits.
         patient_from_header: whether DICOM files of one patient belong together.
+        use_cache: whether the audit of an earlier run is used, and this one kept.
     """
 
     volumes: Volumes = Volumes()
     layout: str | None = None
     patient_from_header: bool = True
+    use_cache: bool = True
 
 
 class SourceImages:
@@ -102,6 +104,9 @@ def add_read_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-header-patients", action="store_true", help="do not group DICOM files by the patient in their headers"
     )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="audit all images again, and do not keep the result for later runs"
+    )
 
 
 def parse_read_options(args: argparse.Namespace, parser: argparse.ArgumentParser) -> ReadOptions:
@@ -109,7 +114,7 @@ def parse_read_options(args: argparse.Namespace, parser: argparse.ArgumentParser
     if args.slices < 1:
         parser.error("--slices must be 1 or more")
     volumes = Volumes(plane=args.plane, count=args.slices)
-    return ReadOptions(volumes, args.layout, not args.no_header_patients)
+    return ReadOptions(volumes, args.layout, not args.no_header_patients, not args.no_cache)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
-from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.summary import log_summary, summarize_audit
+from brain_tumor.commands.cached_audit import audit_once
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
@@ -74,7 +74,7 @@ def split_sources(sources: Sequence[Path], out: Path, options: ReadOptions, para
     except ValidationError as error:
         raise UserError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
     with open_inputs(sources, options, shared_patients=True) as inputs:
-        table, links = audit_images(inputs.index, inputs.images.read, "split")
+        table, links = audit_once(inputs.index, inputs.images.read, "split", options.use_cache)
     log_summary("split", table, summarize_audit(table, links))
     result = table[COLUMNS].assign(reason=find_reasons(table))
     usable = table[result["reason"] == ""]

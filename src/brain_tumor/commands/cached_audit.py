@@ -1,0 +1,75 @@
+"""Audits of the commands, kept for the next run: images that were audited already are not compared again."""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+import brain_tumor
+from brain_tumor.core.outputs import atomic_outputs, write_csv
+from brain_tumor.core.tables import read_table
+from brain_tumor.training.provenance import fingerprint_folder
+
+log = logging.getLogger(__name__)
+ROOMS = ("audit", "imaging")  # whose code an audit's result depends on
+LIBRARIES = ("faiss-cpu", "numpy", "opencv-python-headless", "pandas", "pillow", "scipy")
+MAX_ENTRIES = 20  # the oldest ones are deleted
+NUMBERS = {"table": ("width", "height"), "links": ("distance", "correlation")}
+
+
+def cache_folder() -> Path:
+    """Return the folder of kept audits: AUDIT_CACHE of the environment, or one in the user's folder of caches."""
+    if folder := os.environ.get("AUDIT_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brain-tumor-mri/audits"
+
+
+def audit_once(
+    index: pd.DataFrame, read_file: Callable[[str], bytes], title: str, use_cache: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the audit of images: the one of an earlier run if its images and this program were the same.
+
+    Args:
+        index, read_file, title: see `audit.audit_images`. The result depends only on `index`, which has the hash of
+            each file, on the code and on the libraries.
+        use_cache: read and keep results in `cache_folder`; it has the tables of `audit_images`, and no image.
+    """
+    entry = cache_folder() / _make_key(index)
+    if use_cache and (entry / "links.csv").exists():
+        log.info("these images were audited before: the result is that of %s", entry)
+        os.utime(entry)  # the oldest entries are those that were not used for the longest time
+        table, links = (read_table(entry / f"{name}.csv", numbers=NUMBERS[name]) for name in NUMBERS)
+        return table.assign(conflict=table["conflict"] == "True"), links
+    from brain_tumor.audit.audit import audit_images  # its libraries take half a second to load
+
+    table, links = audit_images(index, read_file, title)
+    if use_cache:
+        try:
+            with atomic_outputs(entry) as (folder,):
+                folder.mkdir()
+                write_csv(folder / "table.csv", table)
+                write_csv(folder / "links.csv", links)
+            _delete_oldest(entry.parent)
+        except OSError as error:
+            log.warning("the result is not kept for the next run: %s", error)
+    return table, links
+
+
+def _make_key(index: pd.DataFrame) -> str:
+    """Return a hash of all that an audit depends on."""
+    code = {room: fingerprint_folder(Path(brain_tumor.__file__).parent / room) for room in ROOMS}
+    versions = {library: importlib.metadata.version(library) for library in LIBRARIES}
+    parts = json.dumps([code, versions, list(index)]) + "\n" + index.to_csv(index=False)
+    return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()
+
+
+def _delete_oldest(folder: Path) -> None:
+    entries = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    for path in entries[:-MAX_ENTRIES]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,101 @@
+"""Audits that are kept for the next run."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain_tumor.audit.transforms import apply_transform
+from brain_tumor.commands import audit, cached_audit, gate
+from heads import head, png
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes, a mirrored copy, images of one patient in a table, and a broken file."""
+    monkeypatch.setenv("WORKERS", "1")
+    monkeypatch.chdir(tmp_path)
+    files = {f"{'ab'[seed % 2]}/{seed}.png": png(head(seed)) for seed in range(6)}
+    files |= {"b/mirrored.png": png(apply_transform(head(0), 4)), "b/broken.png": b"not an image"}
+    rows = [f"{name},{'p' if seed < 2 else ''},{'train' if seed % 2 else 'test'}" for seed, name in enumerate(files)]
+    files["table.csv"] = "\n".join(["path,patient,split", *rows]).encode()
+    for name, content in files.items():
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def audited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The titles of the audits that were made."""
+    import brain_tumor.audit.audit as module
+
+    titles: list[str] = []
+    original = module.audit_images
+
+    def spy(index: Any, read_file: Any, title: str) -> Any:
+        titles.append(title)
+        return original(index, read_file, title)
+
+    monkeypatch.setattr(module, "audit_images", spy)
+    return titles
+
+
+def run(*args: str) -> dict[str, bytes]:
+    """Audit the images, and return the files that were written."""
+    assert audit.main([*args, "--out", "out"]) == 0
+    return {path.name: path.read_bytes() for path in Path("out").iterdir()}
+
+
+@pytest.mark.parametrize("source", ["images", "images/table.csv"])
+def test_audit_unchanged_images_are_not_audited_again_and_give_the_same_files(
+    images: Path, audited: list[str], source: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = run(source)
+    assert run(source) == first
+    assert len(audited) == 1
+    assert "these images were audited before" in caplog.text
+    assert run(source, "--no-cache") == first
+    assert len(audited) == 2
+
+
+def test_audit_what_the_result_depends_on_makes_a_new_one(
+    images: Path, audited: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run("images")
+    (images / "a/0.png").write_bytes(png(head(40)))
+    assert run("images") != first
+    (images / "a/0.png").write_bytes(png(head(0)))
+    assert run("images") == first
+    assert len(audited) == 2
+    (images / "a/0.png").rename(images / "b/0.png")  # another label
+    run("images")
+    assert len(audited) == 3
+    monkeypatch.setattr(cached_audit, "fingerprint_folder", lambda folder: "another version")
+    run("images")
+    assert len(audited) == 4
+
+
+def test_gate_of_audited_images_finds_the_same(images: Path, audited: list[str]) -> None:
+    for _ in range(2):
+        assert gate.main(["--table", "images/table.csv", "--out", "gate", "--allow", "unreadable"]) == gate.FAILED
+    assert len(audited) == 1
+
+
+def test_audit_oldest_results_are_deleted(images: Path, audit_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached_audit, "MAX_ENTRIES", 2)
+    for seed in range(4):
+        (images / "a/0.png").write_bytes(png(head(50 + seed)))
+        run("images")
+        assert len(list(audit_cache.iterdir())) == min(seed + 1, 2)
+
+
+def test_audit_folder_that_cannot_be_written_is_a_warning(
+    images: Path, audit_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (audit_cache / "file").write_text("")
+    monkeypatch.setenv("AUDIT_CACHE", str(audit_cache / "file"))
+    run("images")
+    assert "the result is not kept for the next run" in caplog.text
