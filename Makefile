@@ -47,6 +47,7 @@ stale: .venv/installed
 # Benchmarks on this machine. Results: CSV files in benchmarks/results/.
 bench: .venv/installed
 	python benchmarks/bench_audit.py $(ARCHIVE) --max-images $(MAX_IMAGES)
+	python benchmarks/bench_audit_tools.py
 	python benchmarks/bench_raw.py $(ARCHIVE)
 	python benchmarks/bench_train.py
 	python benchmarks/bench_numerics.py

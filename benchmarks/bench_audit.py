@@ -18,7 +18,7 @@ import pandas as pd
 from machine import save_table
 from numpy.lib.format import open_memmap
 
-from brain_tumor.audit.audit import inspect_image
+from brain_tumor.audit.inspection import inspect_image
 from brain_tumor.audit.near_duplicates import find_near_duplicates
 from brain_tumor.audit.thumbnails import THUMBNAIL_SIDE, Thumbnails, make_thumbnails
 from brain_tumor.core.types import Gray
