@@ -9,6 +9,7 @@ from brain_tumor.audit.findings import describe_findings
 from brain_tumor.audit.summary import log_summary, summarize_audit
 from brain_tumor.commands.cached_audit import audit_once
 from brain_tumor.commands.gallery import write_gallery
+from brain_tumor.commands.group_centers import add_centers
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
@@ -79,7 +80,7 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
         found = describe_findings(table, links, counts, len(inputs.skipped.table()))
         outs = [str(out / file) for file in FILES]
         with atomic_outputs(*outs) as (table_path, links_path, files_path, counts_path, gallery_path):
-            write_csv(table_path, table)
+            write_csv(table_path, add_centers(table, links))
             write_csv(links_path, links)
             write_csv(files_path, inputs.skipped.table())
             write_json(counts_path, counts)
