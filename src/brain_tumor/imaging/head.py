@@ -90,9 +90,9 @@ def largest_object(mask: Gray) -> tuple[Gray, Box] | None:
     the time of labeling all of them.
     """
     contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    outlines = (
-        [contour for contour, place in zip(contours, hierarchy[0], strict=True) if place[3] < 0] if contours else []
-    )
+    if not contours:
+        return None
+    outlines = [contour for contour, place in zip(contours, hierarchy[0], strict=True) if place[3] < 0]
     boxes = [cv2.boundingRect(outline) for outline in outlines]
     filled, area, number, box = mask.copy(), 0, 1, (0, 0, 0, 0)
     order = sorted(range(len(boxes)), key=lambda index: -boxes[index][2] * boxes[index][3])
