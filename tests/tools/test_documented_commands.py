@@ -49,7 +49,6 @@ NOT_RUN = {
     "brain-tumor gate --table split.csv": BY_GATE,
     "brain-tumor gate --train ~/images/train --test ~/images/test --lists lists": BY_GATE,
     "brain-tumor gate --table split.csv --lists lists": BY_GATE,
-    "dvc repro stages/lists/dvc.yaml": "needs audits of all data sets; tests/studies/test_image_lists.py tests it",
     "dvc repro stages/lists/dvc.yaml:lists@br35h": "needs an archive; tests/studies/test_image_lists.py tests it",
     "python tools/make_croissant.py": "tests/tools/test_make_croissant.py tests it",
     "brain-tumor audit ~/images ~/more.zip --out ~/both-audit": "tests/commands/test_inputs.py audits several sources",
