@@ -176,7 +176,7 @@ def count_leaks(sets: list[list[str]], images: Path, slices: dict[str, str]) -> 
 
 def relative(path: str, images: Path) -> str:
     """Return the path of an image below the folder of images, `/` between folders."""
-    return Path(path).relative_to(images).as_posix() if Path(path).is_absolute() else path
+    return Path(path).resolve().relative_to(images.resolve()).as_posix() if Path(path).is_absolute() else path
 
 
 if __name__ == "__main__":
