@@ -69,8 +69,8 @@ readme: .venv/installed
 
 # Exact pins with hashes for every platform, from the ranges in pyproject.toml. Needs `uv`.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra pipeline --extra app --extra s3 --extra formats --universal --fork-strategy fewest \
-	  --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra pipeline --extra app --extra s3 --extra formats \
+	  --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --output-file requirements.lock
 
 # The pinned dependencies: a new environment whenever requirements.lock changes.
 .venv/complete: requirements.lock

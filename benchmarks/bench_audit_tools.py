@@ -143,9 +143,7 @@ def run(tool: Tool, images: Path) -> tuple[float, float, list[list[str]]]:
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             subprocess.run([str(python), "-m", "pip", "install", "--quiet", tool.package], check=True)
-    arguments = [
-        part.format(images=images, out=out) if "{" in part and "\n" not in part else part for part in tool.command
-    ]
+    arguments = [part.replace("{images}", str(images)).replace("{out}", str(out)) for part in tool.command]
     start, before = time.perf_counter(), os.times()
     environment = os.environ | {"AUDIT_CACHE": str(SCRATCH.absolute() / "kept"), "TQDM_DISABLE": "1"}
     result = subprocess.run([str(python), *arguments], stdout=subprocess.PIPE, text=True, check=True, env=environment)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.transforms import apply_transform
 from brain_tumor.commands import audit, cached_audit, gate
 from heads import head, png
@@ -29,16 +30,13 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def audited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The titles of the audits that were made."""
-    import brain_tumor.audit.audit as module
-
     titles: list[str] = []
-    original = module.audit_images
 
     def spy(index: Any, read_file: Any, title: str) -> Any:
         titles.append(title)
-        return original(index, read_file, title)
+        return audit_images(index, read_file, title)
 
-    monkeypatch.setattr(module, "audit_images", spy)
+    monkeypatch.setattr(cached_audit, "audit_images", spy)
     return titles
 
 

@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 import brain_tumor
+from brain_tumor.audit.audit import audit_images
+from brain_tumor.audit.inspection import ReadFile
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.core.tables import read_table
 from brain_tumor.training.provenance import fingerprint_folder
@@ -31,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def audit_once(
-    index: pd.DataFrame, read_file: Callable[[str], bytes], title: str, use_cache: bool = True
+    index: pd.DataFrame, read_file: ReadFile, title: str, use_cache: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the audit of images: the one of an earlier run if its images and this program were the same.
 
@@ -40,24 +41,23 @@ def audit_once(
             each file, on the code and on the libraries.
         use_cache: read and keep results in `cache_folder`; it has the tables of `audit_images`, and no image.
     """
+    if not use_cache:
+        return audit_images(index, read_file, title)
     entry = cache_folder() / _make_key(index)
-    if use_cache and (entry / "links.csv").exists():
+    if (entry / "links.csv").exists():
         log.info("these images were audited before: the result is that of %s", entry)
         os.utime(entry)  # the oldest entries are those that were not used for the longest time
         table, links = (read_table(entry / f"{name}.csv", numbers=NUMBERS[name]) for name in NUMBERS)
         return table.assign(conflict=table["conflict"] == "True"), links
-    from brain_tumor.audit.audit import audit_images  # its libraries take half a second to load
-
     table, links = audit_images(index, read_file, title)
-    if use_cache:
-        try:
-            with atomic_outputs(entry) as (folder,):
-                folder.mkdir()
-                write_csv(folder / "table.csv", table)
-                write_csv(folder / "links.csv", links)
-            _delete_oldest(entry.parent)
-        except OSError as error:
-            log.warning("the result is not kept for the next run: %s", error)
+    try:
+        with atomic_outputs(entry) as (folder,):
+            folder.mkdir()
+            write_csv(folder / "table.csv", table)
+            write_csv(folder / "links.csv", links)
+        _delete_oldest(entry.parent)
+    except OSError as error:
+        log.warning("the result is not kept for the next run: %s", error)
     return table, links
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from brain_tumor.audit.inspection import ReadFile
 from brain_tumor.core.errors import UserError
 from brain_tumor.imaging.decode import UnreadableImageError, decode_gray
 from brain_tumor.plotting.link_examples import choose_link_examples
@@ -88,7 +89,7 @@ def write_gallery(
     table: pd.DataFrame,
     links: pd.DataFrame,
     counts: Mapping[str, Any],
-    read_file: Callable[[str], bytes],
+    read_file: ReadFile,
     title: str,
     found: str,
 ) -> None:
@@ -117,7 +118,7 @@ def write_gallery(
 class _Page:
     """The parts of the page; each image is read once."""
 
-    def __init__(self, table: pd.DataFrame, links: pd.DataFrame, read_file: Callable[[str], bytes]) -> None:
+    def __init__(self, table: pd.DataFrame, links: pd.DataFrame, read_file: ReadFile) -> None:
         self._table, self._links = table.set_index("path", drop=False), links
         self._read = cache(lambda path: _shrink(read_file, path))
 
@@ -159,7 +160,7 @@ class _Page:
         return View(path, str(label), str(split), self._read(path), bool(conflict), note)
 
 
-def _shrink(read_file: Callable[[str], bytes], path: str) -> str:
+def _shrink(read_file: ReadFile, path: str) -> str:
     """Return a small JPEG image as base64, '' if the file cannot be read."""
     try:
         image = Image.fromarray(decode_gray(read_file(path)))

@@ -3,6 +3,7 @@
 With such a list, anyone who has the files can look up duplicates, patients and folds by hash, without an audit.
 """
 
+import functools
 import logging
 from collections.abc import Collection
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from pandas.errors import ParserError
 
 from brain_tumor.audit.relations import COLUMNS as RELATION_COLUMNS
+from brain_tumor.audit.summary import labels_differ
 from brain_tumor.audit.transforms import TRANSFORMS, dihedral_tables
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.tables import read_table
@@ -96,11 +98,10 @@ def make_list(table: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
     except UserError as error:
         log.warning("the list has no folds: %s", error)
         folds = pd.Series("", usable.index)
-    differs = (table["source_label"] != "") & (table["source_label"] != table["label"])
     result = table.rename(columns={"fold": "source_fold"}).assign(
         source=facts["source"],
         slice=facts["slice"],
-        doubt=reasons.where(reasons != "", np.where(differs, OTHER_LABEL, "")),
+        doubt=reasons.where(reasons != "", np.where(labels_differ(table), OTHER_LABEL, "")),
         fold=folds.reindex(table.index).fillna(""),
     )
     return result[list(COLUMNS)].sort_values(["sha256", "path"], ignore_index=True)
@@ -164,18 +165,21 @@ def relate_listed_images(rows: pd.DataFrame, subjects: Masks, others: Masks) -> 
     found: dict[int, tuple[str, str, str, str]] = {}
     for kind, key in KEYS.items():
         partners = dict(iter(train[train[key] != ""].groupby(key)))
-        for number, row in test[test[key].isin(partners.keys())].iterrows():
-            if number in found:
+        subjects_of_kind = zip(test["path"], test[key], test["orientation"], strict=True)
+        for number, (path, value, orientation) in enumerate(subjects_of_kind):
+            if number in found or value not in partners:
                 continue
-            for path, orientation in partners[row[key]][["path", "orientation"]].itertuples(index=False, name=None):
-                transform = _turn(orientation, row["orientation"]) if key == "duplicate_id" else "none"
+            candidates = partners[value]
+            for other, base in zip(candidates["path"], candidates["orientation"], strict=True):
+                transform = _turn(base, orientation) if key == "duplicate_id" else "none"
                 if key != "duplicate_id" or kind == _kind_of(transform):
-                    found[int(str(number))] = (row["path"], kind, path, transform)
+                    found[number] = (path, kind, other, transform)
                     break
     result = pd.DataFrame([found[number] for number in sorted(found)], columns=["path", "kind", "other", "transform"])
     return result.assign(distance=np.nan, correlation=np.nan, through="")[RELATION_COLUMNS]
 
 
+@functools.cache
 def _turn(first: str, second: str) -> str:
     """Return the transform that turns an image into another one, by the transforms that align each with a third."""
     composed, inverse = dihedral_tables()
