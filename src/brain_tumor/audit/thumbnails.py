@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from brain_tumor.audit.display import undo_display
 from brain_tumor.core.types import Gray
 from brain_tumor.imaging.head import MIN_CONTENT_PIXELS, head_quality_warning, locate_head
 
@@ -30,11 +31,12 @@ class Thumbnails(NamedTuple):
 
 
 def make_thumbnails(gray: Gray) -> Thumbnails:
-    """Make the thumbnails of an (H, W) image of at least one pixel."""
-    view = locate_head(gray)
+    """Make the thumbnails of an (H, W) image of at least one pixel, see `display` for what is undone before."""
+    shown, display_warning = undo_display(gray)
+    view = locate_head(shown)
     small, (left, top, right, bottom) = Image.fromarray(view.gray), view.box
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     frame = small.resize(size, Image.Resampling.BOX)
     large_enough = min(right - left, bottom - top) >= MIN_CONTENT_PIXELS
     head = small.resize(size, Image.Resampling.BOX, box=view.box) if large_enough else frame
-    return Thumbnails(np.asarray(frame), np.asarray(head), head_quality_warning(view))
+    return Thumbnails(np.asarray(frame), np.asarray(head), display_warning or head_quality_warning(view))
