@@ -198,6 +198,13 @@ def test_metrics_are_in_git_and_outs_are_in_the_cache() -> None:
         assert all(isinstance(out, str) != in_git for out in stage.get("outs", []))
 
 
+def test_stages_say_what_they_make() -> None:
+    descriptions = {name: stage.get("desc", "") for name, stage in STAGES.items()}
+    assert [name for name, text in descriptions.items() if not text] == []
+    texts = [text for text in descriptions.values() if text]
+    assert len(set(texts)) == len(texts)
+
+
 def test_records_of_local_files_are_in_git_and_stay_where_nothing_is_found() -> None:
     assert {"locate"} == ALWAYS_RUN
     assert STAGES["locate"]["outs"] == [{"data/sources.json": {"cache": False, "persist": True}}]
