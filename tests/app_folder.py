@@ -20,10 +20,10 @@ def write_app_folder(root: Path) -> Path:
         config = make_config().model_copy(update=changes)
         (root / "models" / name).mkdir(parents=True)
         save_model(root / "models" / name, Classifier(config).eval(), config)
-    for folder in ("data/enhanced/quickstart", "data/predictions", "reports/quickstart"):
+    for folder in ("data/enhanced/quickstart", "data/predictions", "reports/quickstart/hub"):
         (root / folder).mkdir(parents=True)
     np.save(root / "data/enhanced/quickstart/images.npy", np.stack([head(n, 32)[:, :32] for n in range(6)]))
     table = pd.DataFrame({"row": range(6), "label": list("aabbab")})
     table.to_csv(root / "data/predictions/quickstart.csv", index=False)
-    (root / "reports/quickstart/model_card.md").write_text("---\nlicense: x\n---\n\n# quickstart\n\nThe card.\n")
+    (root / "reports/quickstart/hub/README.md").write_text("---\nlicense: x\n---\n\n# quickstart\n\nThe card.\n")
     return root

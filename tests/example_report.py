@@ -1,14 +1,15 @@
 """Report data of a small recipe."""
 
+from io import BytesIO
 from typing import Any
 
+from brain_tumor.plotting.claims import Accuracy, plot_accuracies
 from brain_tumor.reporting.html_report import ReportData
+from brain_tumor.reporting.slices import Slice
+from brain_tumor.reporting.summary import NO_STUDIES, Subject, summarize_recipe
 from example_results import make_results
 
-PICTURES = (
-    "audit", "leaks", "preprocess", "curves", "confusion", "roc", "pr", "reliability", "coverage", "robustness",
-    "errors", "grad-cam", "mean", "removal", "randomized",
-)  # fmt: skip
+PICTURE = "data:image/webp;base64,UklGRg=="
 MAP_METRICS = ("pointing", "relevance_inside", "iou_best", "iou_half", "area")
 
 
@@ -18,13 +19,26 @@ def explanation(name: str, metric: str, value: float, **changes: str) -> dict[st
     return row | {"value": str(value), "low": "0.1", "high": "0.9"} | changes
 
 
+def make_slice(number: int) -> Slice:
+    """Make a picture of a test image whose prediction is wrong."""
+    return Slice(PICTURE, f"Test image {number}.png", "<b> 90.0%, true: c", f"folder/{number}.png", "", True, False)
+
+
+def make_chart() -> str:
+    """Make an SVG file of a chart."""
+    buffer = BytesIO()
+    plot_accuracies(buffer, [Accuracy("ours", 0.8, 0.7, 0.9, 20, "#000000", "o")], "A chart")
+    return buffer.getvalue().decode()
+
+
 def make_data(**changes: Any) -> ReportData:
     """Make report data, with any of its fields replaced."""
-    part = {"images": 9, "groups": 8, "classes": {"<b>": 9}}
+    part = {"images": 9, "groups": 8, "classes": {"<b>": 9, "c": 9}}
     fields: dict[str, Any] = {
         "recipe": "mine",
         "params": {
             "primary": "clean",
+            "dataset": "shapes",
             "evaluate": {"rounds": 100},
             "train": {"select": "loss"},
             "explain": {"methods": ["grad-cam"]},
@@ -32,8 +46,13 @@ def make_data(**changes: Any) -> ReportData:
         "info": {"title": "Shapes", "url": "", "license": "none", "generated": False},
         "config": {
             "architecture": "net",
-            "classes": ["<b>"],
+            "classes": ["<b>", "c"],
             "pretrained": "none",
+            "head": "softmax",
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "metadata": [],
+            "preprocess": {"operations": [{"op": "resize", "size": 32, "mode": "pad"}]},
             "data": "f" * 8,
             "code": {"core": "a1", "training": "b2"},
             "calibration": {
@@ -56,7 +75,12 @@ def make_data(**changes: Any) -> ReportData:
             for metric in MAP_METRICS
         ],
         "label_issues": [{"path": "a.png", "label": "<b>", "p_label": "0.1", "suggested": "c", "p_suggested": "0.9"}],
-        "pictures": dict.fromkeys(PICTURES, b"png"),
-        "sheets": ["grad-cam"],
+        "confusion": {"published": [[9, 1], [2, 8]]},
+        "charts": dict.fromkeys(("claims", "roc", "curves"), make_chart()),
+        "sheets": dict.fromkeys(("audit", "preprocess", "mean"), PICTURE),
+        "examples": [make_slice(0)],
+        "mistakes": [make_slice(number) for number in range(20)],
     }  # fmt: skip
-    return ReportData(**fields | changes)
+    fields |= changes
+    subject = Subject(fields["recipe"], "shapes", False, "net", fields["params"].get("published"))
+    return ReportData(**{"summary": summarize_recipe(subject, fields["results"], NO_STUDIES)} | fields)

@@ -30,7 +30,8 @@ class Project:
         for name in ("src", "stages", "provenance", ".dvc"):
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp", "dvc.lock", "config.local")
             shutil.copytree(ROOT / name, root / name, ignore=ignore)
-        for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+        (root / "docs").mkdir()
+        for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "docs/results.json"):
             shutil.copy(ROOT / name, root / name)
         self.git("init", "-q")
         self.commit("copy")
@@ -58,7 +59,8 @@ class Project:
     def add_tools(self) -> None:
         """Add what the Makefile and the tools need; the environment of the tests is used instead of a new one."""
         for name in ("tools", "docs"):
-            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, self.root / name, ignore=ignore, dirs_exist_ok=True)
         for name in ("Makefile", "README.md", "LICENSE", "NOTICE", "pyproject.toml", "requirements.lock"):
             shutil.copy(ROOT / name, self.root / name)
         (self.root / ".venv").mkdir()

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from brain_tumor.attribution.verdict import Check
 from brain_tumor.core.subsets import CLEAN, PUBLISHED
 from brain_tumor.metrics.bootstrap import Estimate
-from brain_tumor.reporting.html_report import PROTOCOLS, best_baseline
 from brain_tumor.reporting.results import Results
+from brain_tumor.reporting.sentences import PROTOCOLS, best_baseline
+from brain_tumor.reporting.summary import Subject, summarize_recipe, summarize_studies
 
 CLAIM_DIGITS = 4  # of accuracies that are compared with published ones, which are close to 1
 
@@ -42,6 +43,16 @@ class RecipeResults(NamedTuple):
     primary: str
     by_patient: Results | None
     external: Mapping[str, Estimate]
+
+    def summary(self) -> dict[str, Any]:
+        """Summarize the results, as JSON."""
+        assert self.results
+        by_study = self.published is not None and self.published["protocol"] == "selected on test"
+        studies = summarize_studies(
+            self.by_patient, self.crossval, self.same_protocol if by_study else None, self.external
+        )
+        subject = Subject(self.name, self.dataset, self.generated, self.architecture, self.published)
+        return summarize_recipe(subject, self.results, studies)
 
     def primary_accuracy(self) -> str:
         """Format the accuracy that stands for the recipe, and where it is measured."""

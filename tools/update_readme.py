@@ -1,6 +1,6 @@
 """Update the generated parts of the documentation from metrics/, params.yaml and the parameter models.
 
-Tables of README.md and docs/results.md, docs/picture.png, docs/params.md.
+Tables of README.md and docs/results.md, docs/results.json, docs/picture.png, docs/params.md.
 """
 
 import json
@@ -14,8 +14,8 @@ from brain_tumor.core.cli import PARAMS
 from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import read_table
 from brain_tumor.metrics.bootstrap import Estimate
-from brain_tumor.reporting.html_report import protocol_subset
 from brain_tumor.reporting.results import Results, read_rows
+from brain_tumor.reporting.sentences import protocol_subset
 from params_reference import render_reference
 from readme_picture import draw_picture
 from readme_tables import (
@@ -33,6 +33,7 @@ from readme_tables import (
 
 PICTURE = Path("docs/picture.png")
 PARAMS_PAGE = "docs/params.md"
+SUMMARIES = "docs/results.json"  # for the report pages
 
 
 def read_recipes(root: Path) -> list[RecipeResults]:
@@ -147,6 +148,18 @@ SECTIONS: Mapping[str, Mapping[str, Callable[[Path], str]]] = {
 }
 
 
+def format_summaries(root: Path) -> str:
+    """Format the results of all recipes that have been run, and the audits of all data sets, as JSON."""
+    recipes = {recipe.name: recipe.summary() for recipe in read_recipes(root) if recipe.results}
+    datasets = {}
+    for name in read_params(root / PARAMS, "datasets", dict[str, Any]):
+        audit = root / f"metrics/{name}/audit.json"
+        if audit.exists():
+            info = read_params(root / PARAMS, f"datasets.{name}.info", dict[str, Any])
+            datasets[name] = {**info, "audit": json.loads(audit.read_text(encoding="utf-8"))}
+    return json.dumps({"recipes": recipes, "datasets": datasets}, indent=1, ensure_ascii=False) + "\n"
+
+
 def update_page(root: Path, page: str) -> str:
     """Return the text of a page with all generated sections up to date.
 
@@ -165,7 +178,7 @@ def main() -> None:
         pages = {page: update_page(Path(), page) for page in SECTIONS}
     except ValueError as error:
         sys.exit(f"error: {error}")
-    for page, text in {**pages, PARAMS_PAGE: render_reference()}.items():
+    for page, text in {**pages, PARAMS_PAGE: render_reference(), SUMMARIES: format_summaries(Path())}.items():
         Path(page).write_text(text, encoding="utf-8")
     draw_picture(PICTURE, read_recipes(Path()))
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from brain_tumor.core.outputs import atomic_outputs
 from brain_tumor.core.params import read_params
 from brain_tumor.core.tables import class_indices, read_table
 from brain_tumor.metrics.classification import count_confusion
-from brain_tumor.plotting.evaluation import plot_confusion_matrices
 from brain_tumor.reporting.patients_report import render_patients
 from brain_tumor.reporting.results import Results, read_rows
 
@@ -25,9 +23,6 @@ def main(name: str) -> None:
     info = read_params(PARAMS, f"datasets.{recipe['dataset']}.info", dict[str, Any])
     predictions = read_table(f"data/predictions/{name}-patients.csv", text=("label", "predicted"))
     truth, predicted = (class_indices(predictions[column], classes) for column in ("label", "predicted"))
-    confusion = BytesIO()
-    title = f"{name}{' (generated images)' if info['generated'] else ''}: cross-validation by patients"
-    plot_confusion_matrices(confusion, {"pooled": count_confusion(truth, predicted, len(classes))}, classes, title)
     summary = json.loads(Path(f"metrics/{name}/patients.json").read_text(encoding="utf-8"))
     page = render_patients(
         recipe=name,
@@ -36,7 +31,8 @@ def main(name: str) -> None:
         results=Results.read(Path(f"metrics/{name}/patients.csv")),
         best_baseline=summary["best_baseline"]["name"],
         folds=read_rows(Path(f"plots/{name}/patients.csv")),
-        confusion=confusion.getvalue(),
+        classes=classes,
+        confusion=count_confusion(truth, predicted, len(classes)).tolist(),
     )
     with atomic_outputs(f"reports/patients/{name}.html") as (path,):
         path.write_text(page, encoding="utf-8", newline="\n")

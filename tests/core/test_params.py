@@ -18,7 +18,7 @@ from brain_tumor.evaluation.evaluate import EvaluateParams
 from brain_tumor.export.quality_check import ExportParams
 from brain_tumor.preprocessing.operations import PreprocessParams
 from brain_tumor.pretrained.weights import BackboneParams
-from brain_tumor.reporting.html_report import PRIMARY_FIGURES
+from brain_tumor.reporting.sentences import PRIMARY_FIGURES
 from brain_tumor.splits.split import SplitParams
 from brain_tumor.studies.label_mapping import ExternalParams
 from brain_tumor.studies.params import CrossvalParams, PatientsParams, PermutedParams

@@ -134,7 +134,7 @@ DRAWING = {name for name, stage in STAGES.items() if any(dep.startswith(PLOTTING
 
 
 def test_deps_plotting_only_in_drawing_stages() -> None:
-    assert {name for name in DRAWING if not name.startswith("plot_")} == {"report", "report_patients"}
+    assert {name for name in DRAWING if not name.startswith("plot_")} == {"report", "deliver"}
     for name in DRAWING:
         assert not STAGES[name].get("metrics"), f"{name} draws, and must not write metrics"
         assert all(out.startswith(("plots/", "reports/")) for out in outs_of(STAGES[name])), name

@@ -1,6 +1,7 @@
 """The whole pipeline on a small data set of the user, added by editing params.yaml alone."""
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -24,7 +25,7 @@ def test_pipeline_user_data_set_and_recipe_gives_report(project: Project) -> Non
     page = (project.root / "reports/one/report.html").read_text()
     assert "Not for clinical use" in page
     assert "Generated images" in page
-    assert "http" not in page.replace("http://www.w3.org", ""), "the page must be self-contained"
+    assert not re.search(r'(src|href)="http', page), "the page must be self-contained"
     test = json.loads((project.root / "metrics/one/test.json").read_text())
     assert test["published"]["n"] == test["clean"]["n"] == 4
     assert 0 <= test["published"]["accuracy"] <= 1

@@ -37,7 +37,7 @@ def test_plotting_modules_edited_only_drawing_stages_are_stale(project: Project)
     modules = [path.relative_to(project.root) for path in (project.root / LIBRARY / "plotting").glob("*.py")]
     assert len(modules) > 1
     append_comment(project, *modules)
-    expected = {"plot_audit", "plot_preprocess", "plot_evaluation", "plot_explanation", "report"}
+    expected = {"plot_audit", "plot_preprocess", "plot_evaluation", "plot_explanation", "report", "deliver"}
     assert stale_stages(project) == expected
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.plotting.contact_sheets import overlay, plot_before_after, plot_cases, plot_pairs
+from brain_tumor.plotting.contact_sheets import OUTLINE_COLOR, join_views, overlay, plot_before_after, plot_pairs
 from heads import head, png
 
 FILES = {"a/x$\\foo$.png": png(head(1)), "b/y_{^.png": png(head(2, 60)), "c.png": png(head(3))}
@@ -44,10 +44,21 @@ def test_plot_before_after_images_of_different_sizes_are_drawn(tmp_path: Path) -
     assert (tmp_path / "sheet.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("count", [0, 1, 7])
-def test_plot_cases_any_number_of_images_is_drawn(count: int, tmp_path: Path) -> None:
-    plot_cases(tmp_path / "sheet.png", [head(n) for n in range(count)], ["caption"] * count, "errors")
-    assert image_size(tmp_path / "sheet.png")[0] > 1000
+def test_join_views_outlines_the_tumor_in_each_view() -> None:
+    image, mask = head(1, 32)[:, :32], np.zeros((32, 32), np.uint8)
+    mask[8:16, 8:16] = 255
+    views = join_views(image, mask, [np.zeros((32, 32), np.float32)])
+    outline = (views == OUTLINE_COLOR).all(axis=2)
+    for left in (0, views.shape[1] - 32):
+        assert outline[8, left + 8 : left + 16].all()
+        assert not outline[9:15, left + 9 : left + 15].any()
+        assert outline[:, left : left + 32].sum() == 4 * 7
+    assert views.dtype == np.uint8
+
+
+def test_join_views_without_mask_is_the_image() -> None:
+    image = head(1, 32)[:, :32]
+    assert (join_views(image, None) == image[:, :, None]).all()
 
 
 def test_overlay_cold_regions_keep_the_image() -> None:

@@ -1,5 +1,6 @@
 """Charts of an evaluation: files, and what is drawn in them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,13 @@ def make_matrix() -> pd.DataFrame:
 
 
 CONFIDENCE = {"published": make_predictions().calibrated.max(1), "clean": make_predictions().calibrated[:40].max(1)}
+ERRORS = {("published", "before"): "0.100 (0.050–0.200)"}
 CHARTS: dict[str, Callable[[Path], Any]] = {
     "confusion": lambda path: charts.plot_confusion_matrices(path, {"published": np.eye(3, dtype=int)}, CLASSES, "t"),
     "roc": lambda path: charts.plot_roc(path, make_curves()["roc"], make_areas(), "t"),
     "pr": lambda path: charts.plot_precision_recall(path, make_curves()["pr"], make_areas(), "t"),
     "reliability": lambda path: charts.plot_reliability(
-        path, make_curves()["reliability"], make_curves()["reliability"], CONFIDENCE, "t"
+        path, make_curves()["reliability"], make_curves()["reliability"], CONFIDENCE, ERRORS, "t"
     ),
     "coverage": lambda path: charts.plot_coverage(path, make_curves()["coverage"], "t"),
     "decision": lambda path: charts.plot_decision_curve(path, make_curves(two_classes=True)["decision"], "a", "t"),
@@ -51,28 +53,39 @@ CHARTS: dict[str, Callable[[Path], Any]] = {
 }
 
 
+PNG_CHARTS = ("confusion", "matrix")
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_chart_drawn_twice_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     for number in (0, 1):
-        CHARTS[name](tmp_path / f"{number}.png")
-    first = (tmp_path / "0.png").read_bytes()
-    assert first.startswith(b"\x89PNG")
+        CHARTS[name](tmp_path / f"{number}.chart")
+    first = (tmp_path / "0.chart").read_bytes()
+    assert first.startswith(b"\x89PNG" if name in PNG_CHARTS else b"<?xml")
     assert len(first) > 5000
-    assert first == (tmp_path / "1.png").read_bytes()
+    assert first == (tmp_path / "1.chart").read_bytes()
 
 
-def test_plot_errors_shows_the_most_confident_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    errors = pd.DataFrame({"row": range(30), "label": "a", "predicted": "b", "confidence": 0.9, "leak": ""})
-    calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(charts, "plot_cases", lambda *args: calls.append(args))
-    charts.plot_errors(tmp_path / "errors.png", errors, [np.zeros((8, 8), np.uint8)] * charts.MAX_ERRORS, 60, "t")
-    _, images, captions, title = calls[0]
-    assert len(images) == len(captions) == charts.MAX_ERRORS
-    assert captions[0] == "b 90%, true: a\nrow 0, clean"
-    assert title == "t: the 24 most confident of 30 errors on 60 test images"
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("roc", "a 0.900 (0.800–0.950)"),
+        ("pr", "a 0.900 (0.800–0.950)"),
+        ("reliability", "before temperature scaling: 0.100"),
+        ("coverage", "on 100%"),
+        ("decision", "threshold 0.50: model"),
+        ("robustness", "blur 1 px 0.900 (0.800–0.950)"),
+    ],
+)
+def test_chart_description_has_the_numbers(name: str, number: str, tmp_path: Path) -> None:
+    CHARTS[name](tmp_path / "chart.svg")
+    text = (tmp_path / "chart.svg").read_text()
+    description = text[text.index("<desc>") : text.index("</desc>")]
+    assert number in description
 
 
-def test_plot_errors_without_errors_gives_an_empty_sheet(tmp_path: Path) -> None:
-    columns = ["row", "label", "predicted", "confidence", "leak"]
-    charts.plot_errors(tmp_path / "errors.png", pd.DataFrame(columns=columns), [], 60, "t")
-    assert (tmp_path / "errors.png").stat().st_size > 1000
+def test_curves_of_classes_differ_in_style_not_only_in_color(tmp_path: Path) -> None:
+    CHARTS["roc"](tmp_path / "chart.svg")
+    text = (tmp_path / "chart.svg").read_text()
+    dashes = set(re.findall(r"stroke-dasharray: [^;]+", text))
+    assert len(dashes) >= len(CLASSES), "dashes of all but one class, and of the diagonal"

@@ -15,7 +15,7 @@ import check_params as stage
 from brain_tumor.core.errors import UserError
 from brain_tumor.recipes.blocks import PublishedResult, RecipeBlock
 from brain_tumor.recipes.check import Findings, check_params
-from brain_tumor.reporting.html_report import PRIMARY_FIGURES, PROTOCOLS
+from brain_tumor.reporting.sentences import PRIMARY_FIGURES, PROTOCOLS
 from project import ROOT
 
 COMMITTED = YAML(typ="safe").load(ROOT / "params.yaml")

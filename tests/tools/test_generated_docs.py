@@ -14,8 +14,8 @@ import update_readme
 from brain_tumor.attribution.verdict import EstimateKey, rank_methods
 from brain_tumor.core.subsets import CLEAN
 from brain_tumor.metrics.bootstrap import Estimate
-from brain_tumor.reporting.html_report import best_baseline
 from brain_tumor.reporting.results import Results
+from brain_tumor.reporting.sentences import best_baseline
 from documentation import BLOCK, PAGES
 from example_results import make_results
 from params_reference import render_reference
@@ -138,6 +138,10 @@ def test_replace_section_without_markers_is_an_error() -> None:
 @pytest.mark.parametrize("page", update_readme.SECTIONS)
 def test_generated_sections_are_up_to_date(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8") == update_readme.update_page(ROOT, page), MAKE
+
+
+def test_summaries_are_up_to_date() -> None:
+    assert (ROOT / update_readme.SUMMARIES).read_text(encoding="utf-8") == update_readme.format_summaries(ROOT), MAKE
 
 
 def test_params_reference_is_up_to_date() -> None:

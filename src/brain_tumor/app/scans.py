@@ -112,7 +112,7 @@ def read_example(recipe: str, name: str, root: Path) -> Scan:
 
 def read_model_card(recipe: str, root: Path) -> str:
     """Read the model card without its YAML header."""
-    path = root / f"reports/{recipe}/model_card.md"
+    path = root / f"reports/{recipe}/hub/README.md"
     if not path.exists():
         return f"There is no model card yet: run `dvc repro stages/dvc.yaml:report@{recipe}`."
     return path.read_text(encoding="utf-8").split("\n---\n", 1)[-1]

@@ -19,6 +19,7 @@ COMPARISON_PIXELS = 200  # side of each image before and after preprocessing
 GAP_PIXELS = 6  # between two images
 MAX_NAME_CHARACTERS = 44
 HEAT_COLORMAP = "inferno"
+OUTLINE_COLOR = (0, 255, 255)  # of the tumor
 
 
 def plot_pairs(
@@ -64,21 +65,33 @@ def plot_before_after(path: Path, pairs: Sequence[tuple[Gray, Gray, str]], title
     save_figure(figure, path)
 
 
-def plot_cases(path: Path, images: Sequence[Gray], captions: Sequence[str], title: str) -> None:
-    """Show (H, W) images with captions, six per row."""
-    figure, cells = image_grid(max(1, len(images)), 6, 1.25 * CELL_INCHES, 1.45 * CELL_INCHES, title)
-    for axes, image, caption in zip(cells, images, captions, strict=False):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_title(caption, fontsize=8, linespacing=1.25, parse_math=False)
-    save_figure(figure, path)
-
-
 def overlay(image: Gray, heat: Maps) -> Gray:
     """Lay a heat map (S, S), 0 to 1, over an (S, S) image: (S, S, 3) uint8; cold regions keep the image."""
     color = np.asarray(mpl.colormaps[HEAT_COLORMAP](heat))[:, :, :3] * 255
     alpha = 0.65 * np.clip(heat[:, :, None] * 1.5, 0, 1)
     blended: Gray = np.rint(image[:, :, None] * (1 - alpha) + color * alpha).astype(np.uint8)
     return blended
+
+
+def join_views(image: Gray, mask: Gray | None, heats: Sequence[Maps] = ()) -> Gray:
+    """Put an image and its heat maps side by side, each with the outline of the tumor.
+
+    Args:
+        image: (S, S).
+        mask: (S, S), above 127 in the tumor; None without one.
+        heats: (S, S), 0 to 1.
+
+    Returns:
+        (S, W, 3) uint8.
+    """
+    views = [np.repeat(image[:, :, None], 3, 2), *(overlay(image, heat) for heat in heats)]
+    if mask is not None:
+        inside = np.pad(mask > 127, 1)
+        eroded = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        for view in views:
+            view[inside[1:-1, 1:-1] & ~eroded] = OUTLINE_COLOR
+    gap = np.full((len(image), GAP_PIXELS, 3), 128, np.uint8)
+    return np.hstack([part for view in views for part in (gap, view)][1:])
 
 
 def image_grid(count: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, list[Axes]]:

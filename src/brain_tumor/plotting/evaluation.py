@@ -1,4 +1,4 @@
-"""Charts of an evaluation as PNG files that are the same bytes on every run."""
+"""Charts of an evaluation as files that are the same bytes on every run."""
 
 from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
@@ -10,13 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brain_tumor.core.subsets import CLEAN, PUBLISHED
-from brain_tumor.core.types import Floats, Gray, Ints
-from brain_tumor.plotting.contact_sheets import plot_cases
-from brain_tumor.plotting.style import TEN_COLORS, save_figure
+from brain_tumor.core.types import Floats, Ints
+from brain_tumor.plotting.style import CHART_INCHES, LINE_STYLES, TEN_COLORS, save_chart, save_figure
 
-COLORS = {PUBLISHED: "#b2182b", CLEAN: "#2166ac"}
+COLORS = {PUBLISHED: "#cc4438", CLEAN: "#3079b9"}  # legible on white and on black
 NAMES = {PUBLISHED: "all test images", CLEAN: "clean test images", "pooled": "all folds"}
-MAX_ERRORS = 24  # images on the sheet of errors
 
 
 def plot_confusion_matrices(
@@ -53,125 +51,148 @@ def plot_roc(path: Path, curves: pd.DataFrame, areas: pd.DataFrame, title: str) 
     """Draw ROC curves of each class against the rest, in one panel per subset.
 
     Args:
-        path: the PNG file.
+        path: the SVG file.
         curves: subset, class ('' for the mean, which is not drawn), false_positive_rate, true_positive_rate.
         areas: subset, class, value, low, high of the areas under the curves.
         title: figure title.
     """
-    figure, panels = _panels(curves, title)
+    figure, panels = _panels(curves)
     for subset, axes in panels.items():
         _plot_classes(axes, curves[curves["subset"] == subset], areas[areas["subset"] == subset])
-        axes.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
+        axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls=(0, (1, 3)))
         axes.set(xlabel="false positive rate", ylabel="true positive rate")
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-        axes.legend(frameon=False, fontsize=8, loc="lower right", title="area (95 %)")
-    save_figure(figure, path)
+        axes.legend(frameon=False, fontsize=8, loc="lower right", title="area (95 %)", title_fontsize=8)
+    save_chart(figure, path, title, _describe_areas(areas, "AUROC"))
 
 
 def plot_precision_recall(path: Path, curves: pd.DataFrame, areas: pd.DataFrame, title: str) -> None:
     """Draw precision-recall curves of each class against the rest, in one panel per subset.
 
     Args:
-        path: the PNG file.
+        path: the SVG file.
         curves: subset, class ('' for the mean, which is not drawn), recall, precision.
         areas: subset, class, value, low, high of the areas under the curves.
         title: figure title.
     """
-    figure, panels = _panels(curves, title)
+    figure, panels = _panels(curves)
     for subset, axes in panels.items():
         _plot_classes(axes, curves[curves["subset"] == subset], areas[areas["subset"] == subset])
         axes.set(xlabel="recall", ylabel="precision")
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-        axes.legend(frameon=False, fontsize=8, loc="lower left", title="area (95 %)")
-    save_figure(figure, path)
+        axes.legend(frameon=False, fontsize=8, loc="lower left", title="area (95 %)", title_fontsize=8)
+    save_chart(figure, path, title, _describe_areas(areas, "AUPRC"))
 
 
 def plot_reliability(
-    path: Path, before: pd.DataFrame, after: pd.DataFrame, confidence: Mapping[str, Floats], title: str
+    path: Path,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    confidence: Mapping[str, Floats],
+    errors: Mapping[tuple[str, str], str],
+    title: str,
 ) -> None:
     """Draw accuracy by confidence, before and after temperature scaling, over the histogram of the confidence.
 
     Args:
-        path: the PNG file.
+        path: the SVG file.
         before, after: subset, n, confidence, accuracy, low, high of bins.
         confidence: (N,) confidence after temperature scaling, by subset.
+        errors: the calibration error as text, by subset and `before` or `after`.
         title: figure title.
     """
     subsets = list(dict.fromkeys(after["subset"]))
-    figure = Figure(figsize=(5.2 * len(subsets), 5.6), layout="constrained")
-    grid = figure.subplots(2, len(subsets), squeeze=False, height_ratios=(3, 1), sharex=True)
+    figure = Figure(figsize=(CHART_INCHES, 0.4 + 4.6 * len(subsets)), layout="constrained")
+    grid = figure.subplots(2 * len(subsets), 1, squeeze=False, height_ratios=(3, 1) * len(subsets), sharex=True)[:, 0]
     lowest = min(before["confidence"].min(), after["confidence"].min())
-    for column, subset in enumerate(subsets):
-        upper, lower = grid[:, column]
-        upper.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
-        for name, bins, color, shift in (("before", before, "0.55", -0.004), ("after", after, COLORS[subset], 0.004)):
+    bottom = min(before["low"].min(), after["low"].min(), lowest)
+    for number, subset in enumerate(subsets):
+        upper, lower = grid[2 * number : 2 * number + 2]
+        upper.plot([0, 1], [0, 1], color="0.6", lw=1, ls=(0, (1, 3)))
+        styles = (("before", before, "0.5", "s--", -0.004), ("after", after, COLORS[subset], "o-", 0.004))
+        for name, bins, color, line, shift in styles:
             table = bins[bins["subset"] == subset]
-            gap = np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["n"])
-            error = [(table["accuracy"] - table[end]).abs() for end in ("low", "high")]
-            style = {"fmt": "o-", "ms": 4, "lw": 1.2, "elinewidth": 0.8, "color": color}
-            upper.errorbar(table["confidence"] + shift, table["accuracy"], error, **style, label=f"{name}: {gap:.3f}")
-        upper.set(ylabel="accuracy", ylim=(-0.02, 1.03), title=NAMES[subset])
-        upper.legend(frameon=False, loc="lower right", title="calibration error")
+            interval = [(table["accuracy"] - table[end]).abs() for end in ("low", "high")]
+            style = {"fmt": line, "ms": 4, "lw": 1.2, "elinewidth": 0.8, "color": color}
+            label = f"{name}: {errors.get((subset, name), 'not measured')}"
+            upper.errorbar(table["confidence"] + shift, table["accuracy"], interval, **style, label=label)
+        upper.set(ylabel="accuracy", ylim=(max(0.0, bottom - 0.1), 1.03))
+        upper.set_title(NAMES[subset], fontsize=10)
+        upper.legend(frameon=False, fontsize=8, title="calibration error (95 %)", title_fontsize=8, loc="lower right")
         lower.hist(confidence[subset], np.linspace(0, 1, 41), color=COLORS[subset], alpha=0.6)
-        lower.set(xlabel="confidence", ylabel="images", xlim=(max(0.0, lowest - 0.05), 1.02), ylim=(0, None))
-    figure.suptitle(title, parse_math=False)
-    save_figure(figure, path)
+        lower.set(ylabel="images", xlim=(max(0.0, lowest - 0.05), 1.02), ylim=(0, None))
+    grid[-1].set_xlabel("confidence")
+    points = "; ".join(
+        f"{NAMES[str(row.subset)]}, confidence {row.confidence:.2f}: accuracy {row.accuracy:.2f} (n = {row.n})"
+        for row in after.itertuples()
+    )
+    texts = "; ".join(f"{NAMES[subset]}, {name} temperature scaling: {text}" for (subset, name), text in errors.items())
+    save_chart(figure, path, title, f"Calibration error. {texts}. Bins after temperature scaling. {points}.")
 
 
 def plot_coverage(path: Path, curves: pd.DataFrame, title: str) -> None:
     """Draw the accuracy on the most confident images against their fraction, with intervals.
 
     Args:
-        path: the PNG file.
+        path: the SVG file.
         curves: subset, coverage, n, accuracy, low, high.
         title: figure title.
     """
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    figure = Figure(figsize=(CHART_INCHES, 3.9), layout="constrained")
     axes = figure.subplots()
-    for subset, table in curves.groupby("subset", sort=False):
+    texts = []
+    for number, (subset, table) in enumerate(curves.groupby("subset", sort=False)):
         color, name = COLORS[str(subset)], f"{NAMES[str(subset)]} (n = {table['n'].max():,})"
-        axes.plot(table["coverage"], table["accuracy"], color=color, lw=1.8, label=name)
+        axes.plot(table["coverage"], table["accuracy"], LINE_STYLES[number], color=color, lw=1.8, label=name)
         axes.fill_between(table["coverage"], table["low"], table["high"], color=color, alpha=0.15, lw=0)
+        points = table.iloc[[np.abs(table["coverage"] - part).argmin() for part in (0.25, 0.5, 0.75, 1)]]
+        values = ", ".join(f"{row.accuracy:.3f} on {row.coverage:.0%}" for row in points.itertuples())
+        texts.append(f"{name}: accuracy {values}")
     axes.set(xlabel="coverage: fraction of the images, the most confident first", ylabel="accuracy on these")
-    axes.set(title=title, xlim=(0, 1.005), ylim=(None, 1.005))
-    axes.legend(frameon=False, loc="lower left")
+    axes.set(xlim=(0, 1.005), ylim=(None, 1.005))
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
     axes.grid(alpha=0.25)
-    save_figure(figure, path)
+    save_chart(figure, path, title, f"{'; '.join(texts)}.")
 
 
 def plot_decision_curve(path: Path, curve: pd.DataFrame, positive: str, title: str) -> None:
     """Draw the net benefit over thresholds.
 
     Args:
-        path: the PNG file.
+        path: the SVG file.
         curve: threshold, model, treat_all, treat_none.
         positive: name of the class that is treated.
         title: figure title.
     """
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    figure = Figure(figsize=(CHART_INCHES, 3.9), layout="constrained")
     axes = figure.subplots()
-    for name, color in (("model", "#2166ac"), ("treat_all", "0.5"), ("treat_none", "black")):
-        axes.plot(curve["threshold"], curve[name], color=color, lw=1.8, label=name.replace("_", " "))
+    styles = {"model": ("-", COLORS[CLEAN]), "treat_all": ("--", "0.5"), "treat_none": (":", "black")}
+    for name, (line, color) in styles.items():
+        axes.plot(curve["threshold"], curve[name], line, color=color, lw=1.8, label=name.replace("_", " "))
     top = float(curve[["model", "treat_all"]].max().max())
-    axes.set(xlabel=f"threshold on the probability of {positive}", ylabel="net benefit", title=title)
+    axes.set(xlabel=f"threshold on the probability of {positive}", ylabel="net benefit")
     axes.set(ylim=(-0.15 * top, 1.08 * top), xlim=(0, 1))
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.25)
-    save_figure(figure, path)
+    points = curve.iloc[[np.abs(curve["threshold"] - part).argmin() for part in (0.25, 0.5, 0.75)]]
+    values = "; ".join(
+        f"threshold {row.threshold:.2f}: model {row.model:.3f}, treat all {row.treat_all:.3f}"
+        for row in points.itertuples()
+    )
+    save_chart(figure, path, title, f"Net benefit. {values}; treat none 0.")
 
 
 def plot_robustness(path: Path, accuracy: pd.DataFrame, title: str) -> None:
     """Draw the accuracy under each perturbation, with intervals.
 
     Args:
-        path: the PNG file.
+        path: the SVG file.
         accuracy: perturbation (the original images first), subset, n, value, low, high.
         title: figure title.
     """
     names = list(dict.fromkeys(accuracy["perturbation"]))
-    figure = Figure(figsize=(8.5, 1.3 + 0.36 * len(names)), layout="constrained")
+    figure = Figure(figsize=(CHART_INCHES, 1.4 + 0.36 * len(names)), layout="constrained")
     axes = figure.subplots()
-    for shift, subset in ((-0.15, PUBLISHED), (0.15, CLEAN)):
+    texts = []
+    for shift, subset, marker in ((-0.15, PUBLISHED, "o"), (0.15, CLEAN, "s")):
         table = accuracy[accuracy["subset"] == subset].set_index("perturbation")
         if table.empty:
             continue
@@ -179,32 +200,15 @@ def plot_robustness(path: Path, accuracy: pd.DataFrame, title: str) -> None:
         positions, color = np.arange(len(names)) + shift, COLORS[subset]
         axes.hlines(positions, table["low"], table["high"], color=color, lw=3, alpha=0.4)
         label = f"{NAMES[subset]} (n = {table['n'].iloc[0]:,})"
-        axes.plot(table["value"], positions, "o", color=color, ms=5, label=label)
+        axes.plot(table["value"], positions, marker, color=color, ms=5, label=label)
         axes.axvline(table["value"].iloc[0], color=color, lw=0.8, ls=":")
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="accuracy, 95 % interval", title=title, ylim=(len(names) - 0.5, -0.5), xlim=(None, 1.01))
+        values = zip(names, table["value"], table["low"], table["high"], strict=True)
+        texts.append(f"{label}: {', '.join(f'{n} {v:.3f} ({low:.3f}–{high:.3f})' for n, v, low, high in values)}")
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set(xlabel="accuracy, 95 % interval", ylim=(len(names) - 0.5, -0.5), xlim=(None, 1.01))
     axes.grid(axis="x", alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    save_figure(figure, path)
-
-
-def plot_errors(path: Path, errors: pd.DataFrame, images: Sequence[Gray], total: int, title: str) -> None:
-    """Show the most confident errors.
-
-    Args:
-        path: the PNG file.
-        errors: row, label, predicted, confidence, leak of all errors, the most confident first.
-        images: (S, S) of the first `MAX_ERRORS` of them.
-        total: number of test images.
-        title: figure title.
-    """
-    columns = ["row", "label", "predicted", "confidence", "leak"]
-    captions = [
-        f"{predicted} {confidence:.0%}, true: {label}\nrow {row}, {leak or CLEAN}"
-        for row, label, predicted, confidence, leak in errors.head(MAX_ERRORS)[columns].itertuples(index=False)
-    ]
-    count = f"the {len(captions)} most confident of {len(errors)} errors" if captions else "no errors"
-    plot_cases(path, images, captions, f"{title}: {count} on {total:,} test images")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    save_chart(figure, path, title, f"Accuracy. {'; '.join(texts)}.")
 
 
 def plot_metric_matrix(
@@ -249,15 +253,15 @@ def plot_metric_matrix(
     save_figure(figure, path)
 
 
-def _panels(curves: pd.DataFrame, title: str) -> tuple[Figure, dict[str, Axes]]:
-    """Return a figure with one panel per subset."""
+def _panels(curves: pd.DataFrame) -> tuple[Figure, dict[str, Axes]]:
+    """Return a figure with one panel per subset, each a unit square."""
     subsets = list(dict.fromkeys(curves["subset"]))
-    figure = Figure(figsize=(5 * len(subsets), 5.7), layout="constrained")
-    panels = dict(zip(subsets, figure.subplots(1, len(subsets), squeeze=False)[0], strict=True))
+    figure = Figure(figsize=(CHART_INCHES, 0.4 + 5.2 * len(subsets)), layout="constrained")
+    panels = dict(zip(subsets, figure.subplots(len(subsets), 1, squeeze=False)[:, 0], strict=True))
     for subset, axes in panels.items():
-        axes.set_title(NAMES[subset])
+        axes.set_title(NAMES[subset], fontsize=10)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
         axes.grid(alpha=0.25)
-    figure.suptitle(title, parse_math=False)
     return figure, panels
 
 
@@ -269,7 +273,21 @@ def _plot_classes(axes: Axes, curves: pd.DataFrame, areas: pd.DataFrame) -> None
     for number, label in enumerate(labels):
         curve = curves[curves["class"] == label]
         if curve[y].notna().any():
-            area = area_of_class.loc[label]
-            interval = f" ({area['low']:.3f}–{area['high']:.3f})" if area["low"] < area["high"] else ""
-            name = f"{label}: {area['value']:.3f}{interval}"
-            axes.plot(curve[x], curve[y], color=TEN_COLORS[number % 10], lw=1.8, label=name)
+            style = LINE_STYLES[number % len(LINE_STYLES)]
+            name = f"{label}: {_format_area(area_of_class.loc[label])}"
+            axes.plot(curve[x], curve[y], ls=style, color=TEN_COLORS[number % 10], lw=1.8, label=name)
+
+
+def _format_area(area: pd.Series) -> str:
+    """Format an area under a curve with its interval, where it has one."""
+    interval = f" ({area['low']:.3f}–{area['high']:.3f})" if area["low"] < area["high"] else ""
+    return f"{area['value']:.3f}{interval}"
+
+
+def _describe_areas(areas: pd.DataFrame, metric: str) -> str:
+    """Name the areas of all classes, subset by subset."""
+    texts = []
+    for subset, table in areas[areas["subset"].isin(list(NAMES))].groupby("subset", sort=False):
+        values = ", ".join(f"{area['class']} {_format_area(area)}" for _, area in table.iterrows())
+        texts.append(f"{NAMES[str(subset)]}: {values}")
+    return f"{metric} of each class against the rest. {'; '.join(texts)}."

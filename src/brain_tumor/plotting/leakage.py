@@ -6,63 +6,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brain_tumor.core.subsets import CLEAN
+from brain_tumor.plotting.claims import Accuracy, plot_accuracies
 from brain_tumor.plotting.style import save_figure
 
-# Titles and colors of the test images by type of leakage, the closest relation first.
+# Title, color and marker of the test images of each type of leakage, the closest relation first.
 LEAK_STYLES = {
-    "duplicate": ("duplicate in training", "#b2182b"),
-    "transformed_duplicate": ("mirrored or rotated duplicate in training", "#e08214"),
-    "same_group": ("image of the same group in training", "#8073ac"),
-    "unknown_patient": ("no related image found, patient unknown", "#999999"),
-    CLEAN: ("patient without images in training", "#2166ac"),
+    "duplicate": ("duplicate in training", "#cc4438", "o"),
+    "transformed_duplicate": ("mirrored or rotated duplicate in training", "#d98014", "D"),
+    "same_group": ("image of the same group in training", "#8073ac", "s"),
+    "unknown_patient": ("no related image found, patient unknown", "#888888", "v"),
+    CLEAN: ("patient without images in training", "#3079b9", "^"),
 }
-MIN_LABELED_FRACTION = 0.04  # of all test images: smaller parts of the bar have no number
 
 
 def plot_accuracy_by_leak(
     path: Path | BytesIO, by_leak: Mapping[str, tuple[float, float, float, int]], title: str
 ) -> None:
-    """Draw the number of test images by type of leakage, above the accuracy on each type.
+    """Draw the accuracy on the test images of each type of leakage, with their number.
 
     Args:
-        path: the PNG file to write.
+        path: the SVG file to write.
         by_leak: for LEAK_TYPES and CLEAN, where there are such images: accuracy, low and high end of its 95 %
             interval, and n.
         title: above the chart.
     """
-    leaks = [leak for leak in LEAK_STYLES if leak in by_leak]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    bar, axes = figure.subplots(2, 1, height_ratios=(1, 2.2))
-    _draw_counts(bar, {leak: by_leak[leak][3] for leak in leaks})
-    for row, leak in enumerate(leaks):
-        accuracy, low, high, _ = by_leak[leak]
-        color = LEAK_STYLES[leak][1]
-        axes.plot([low, high], [row, row], color=color, lw=4, alpha=0.45, solid_capstyle="butt")
-        axes.plot(accuracy, row, "o", color=color, ms=8)
-        label = f"{accuracy:.3f}  ({low:.3f}–{high:.3f})"
-        axes.text(1.02, row, label, va="center", transform=axes.get_yaxis_transform())
-    bar.set_title(title)
-    lowest = min(by_leak[leak][1] for leak in leaks)
-    axes.set(xlim=(max(0.0, lowest - 0.05), 1.005), ylim=(len(leaks) - 0.5, -0.5), xlabel="accuracy, 95 % interval")
-    axes.set_yticks(range(len(leaks)), [f"{LEAK_STYLES[leak][0]}\nn = {by_leak[leak][3]:,}" for leak in leaks])
-    axes.grid(axis="x", alpha=0.25)
-    save_figure(figure, path)
-
-
-def _draw_counts(axes: Axes, counts: Mapping[str, int]) -> None:
-    """Draw a stacked bar of the number of test images by type of leakage."""
-    total, left = sum(counts.values()), 0
-    for leak, n in counts.items():
-        axes.barh(0, n, left=left, color=LEAK_STYLES[leak][1], edgecolor="white")
-        if n > MIN_LABELED_FRACTION * total:
-            axes.text(left + n / 2, 0, f"{n:,}", ha="center", va="center", color="white", fontsize=12)
-        left += n
-    axes.set_xlim(0, total)
-    axes.axis("off")
+    styles = {leak: style for leak, style in LEAK_STYLES.items() if leak in by_leak}
+    rows = [Accuracy(name, *by_leak[leak], color, marker) for leak, (name, color, marker) in styles.items()]
+    plot_accuracies(path, rows, title)
 
 
 def plot_overlap_matrix(path: Path, shared: Mapping[str, Mapping[str, Any]]) -> None:

@@ -1,13 +1,14 @@
 """The page of a cross-validation by patients."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brain_tumor.core.subsets import CLEAN
 from brain_tumor.metrics.bootstrap import ALL, CORRECTED
-from brain_tumor.reporting.html_report import CLASS_METRICS, HEADLINE_METRICS, class_composition, templates
+from brain_tumor.reporting.html_report import templates
+from brain_tumor.reporting.metric_titles import CLASS_METRICS, HEADLINE_METRICS
 from brain_tumor.reporting.results import Results
+from brain_tumor.reporting.sentences import class_composition
 
 
 def render_patients(
@@ -17,9 +18,10 @@ def render_patients(
     results: Results,
     best_baseline: str,
     folds: Sequence[Mapping[str, str]],
-    confusion: bytes,
+    classes: Sequence[str],
+    confusion: Sequence[Sequence[int]],
 ) -> str:
-    """Render the page; the picture is embedded, so that it is a single file.
+    """Render the page, a single file.
 
     Args:
         recipe: its name.
@@ -28,7 +30,8 @@ def render_patients(
         results: the content of patients.csv.
         best_baseline: the most accurate one.
         folds: fold, n and metrics of each fold.
-        confusion: PNG file of the confusion matrix of all folds.
+        classes: names of the K classes.
+        confusion: (K, K) numbers of images of all folds; the rows are the true classes.
     """
     subsets = [subset for subset in (ALL, CLEAN, CORRECTED) if results.n(subset)]
     page = templates.get_template("patients.html").render(
@@ -39,10 +42,10 @@ def render_patients(
         best=best_baseline,
         folds=folds,
         subsets=subsets,
-        classes=list(results.class_counts(ALL)),
+        classes=classes,
         compositions={subset: class_composition(results, subset) for subset in subsets},
         headline_metrics=HEADLINE_METRICS,
         class_metrics=[(name, title) for name, title in CLASS_METRICS if name != "coverage_at_90"],
-        confusion=base64.b64encode(confusion).decode(),
+        confusion=confusion,
     )
     return page + "\n"
