@@ -27,6 +27,9 @@ def test_render_model_card_is_valid_for_the_hub() -> None:
     values = {(one.dataset_name, one.metric_type): one.metric_value for one in card.data.eval_results or []}
     assert values["Shapes, published test images", "accuracy"] == 0.9
     assert values["Shapes, clean test images", "accuracy"] == 0.8
+    intervals = {(one.dataset_config, one.metric_type): one.metric_args for one in card.data.eval_results or []}
+    assert intervals["published", "accuracy"] == {"images": 20, "interval_95": [0.5, 0.99]}
+    assert card.data.datasets == ["shapes"]
     assert "generated-data" not in (card.data.tags or [])
     for expected in (
         "Not for clinical use",

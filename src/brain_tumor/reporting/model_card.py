@@ -37,7 +37,7 @@ def render_model_card(data: ReportData) -> str:
         side=config["preprocess"]["operations"][-1]["size"],
         channels=count_channels(config),
     )
-    return f"---\n{render_header(data)}\n---\n\n{text}"
+    return f"---\n{render_header(data)}\n---\n\n{text.rstrip()}\n"
 
 
 def render_header(data: ReportData) -> str:
