@@ -18,6 +18,7 @@ from brain_tumor.inference.torch_model import load_torch_model
 from brain_tumor.models.calibration import Calibration
 from brain_tumor.models.classifier import Classifier, save_model
 from brain_tumor.reporting.html_report import ReportData
+from brain_tumor.reporting.model_card import render_model_card
 from example_report import make_data
 from heads import head, png
 from nets import make_config
@@ -82,7 +83,7 @@ def test_hub_folder_of_a_model_with_clinical_features_is_not_for_timm(
     folder = make_hub_folder(tmp_path, monkeypatch)
     data = make_data()
     config = {**data.config, "metadata": [{"name": "age"}]}
-    text = report.render_model_card(with_config(data, config))
+    text = render_model_card(with_config(data, config))
     assert "library_name: brain-tumor-mri" in text
     assert "timm.create_model" not in text
     assert "timm.create_model" in (folder / "README.md").read_text()
