@@ -1,6 +1,8 @@
 """Audits that are kept for the next run."""
 
 import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,68 @@ def test_audit_folder_that_cannot_be_written_is_a_warning(
     monkeypatch.setenv("AUDIT_CACHE", str(audit_cache / "file"))
     run("images")
     assert "the result is not kept for the next run" in caplog.text
+
+
+def damage_text(entry: Path) -> None:
+    (entry / "links.csv").write_text("garbage")
+
+
+def cut_off(entry: Path) -> None:
+    (entry / "table.csv").write_bytes((entry / "table.csv").read_bytes()[:300])
+
+
+def empty_all(entry: Path) -> None:
+    for path in entry.iterdir():
+        path.write_bytes(b"")
+
+
+def delete_table(entry: Path) -> None:
+    (entry / "table.csv").unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_text, cut_off, empty_all, delete_table])
+def test_audit_damaged_result_is_made_again(
+    images: Path, audited: list[str], audit_cache: Path, damage: Callable[[Path], None]
+) -> None:
+    first = run("images")
+    (entry,) = audit_cache.iterdir()
+    damage(entry)
+    assert run("images") == first
+    assert len(audited) == 2
+    assert run("images") == first
+    assert len(audited) == 2
+
+
+def test_audit_other_files_of_the_cache_folder_are_not_deleted(
+    images: Path, audit_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached_audit, "MAX_ENTRIES", 1)
+    others = ["photos", "0" * 64, ".hidden"]  # AUDIT_CACHE may name any folder
+    for name in others:
+        (audit_cache / name).mkdir()
+        (audit_cache / name / "mine.txt").write_text("mine")
+    for seed in range(3):
+        (images / "a/0.png").write_bytes(png(head(50 + seed)))
+        run("images")
+    assert {path.name for path in audit_cache.iterdir()} > set(others)
+    assert len(list(audit_cache.iterdir())) == len(others) + 1
+    assert all((audit_cache / name / "mine.txt").exists() for name in others)
+
+
+def test_audit_result_that_another_run_just_made_is_kept(
+    images: Path, audit_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run("images")
+    (entry,) = audit_cache.iterdir()
+    copies = {path.name: path.read_bytes() for path in entry.iterdir()}
+    shutil.rmtree(entry)
+
+    def audit_beside_another(index: Any, read_file: Any, title: str) -> Any:
+        entry.mkdir()
+        for name, content in copies.items():
+            (entry / name).write_bytes(content)
+        return audit_images(index, read_file, title)
+
+    monkeypatch.setattr(cached_audit, "audit_images", audit_beside_another)
+    assert run("images") == first
+    assert {path.name: path.read_bytes() for path in entry.iterdir()} == copies

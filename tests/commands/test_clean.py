@@ -1,5 +1,6 @@
 """`brain-tumor clean`: one image of each set of duplicates."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -65,3 +66,13 @@ def test_clean_links_need_a_new_folder_outside_and_files(images: Path) -> None:
         main([str(images), "--out", "list.csv", "--link", "kept"])
     assert not Path("list.csv").exists()
     assert not Path("kept").exists()
+
+
+def test_clean_links_of_an_archive_are_an_error_even_beside_its_unpacked_files(images: Path) -> None:
+    shutil.make_archive("images/all", "zip", images)  # `a/2.png` is also a path in the folder of the archive
+    with pytest.raises(SystemExit, match=r"^error: --link: images/all\.zip is an archive"):
+        main(["images/all.zip", "--out", "list.csv", "--link", "kept"])
+    Path("kept").symlink_to("nowhere")
+    with pytest.raises(SystemExit, match=r"^error: --link kept exists already"):
+        main(["images", "--out", "list.csv", "--link", "kept"])
+    assert not Path("list.csv").exists()

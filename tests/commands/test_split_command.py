@@ -29,18 +29,17 @@ def test_split_parts_pass_the_gate_and_leave_out_what_cannot_be_used(images: Pat
     assert main([str(images), "--out", "images/split.csv", "--test", "0.25", "--validation", "0.25"]) == 0
     table = pd.read_csv("images/split.csv", keep_default_na=False)
     assert len(table) == 32
-    assert set(table["part"]) == {"", "train", "validation", "test"}
-    left_out = table[table["part"] == ""]
+    assert set(table["split"]) == {"", "train", "validation", "test"}
+    left_out = table[table["split"] == ""]
     assert dict(zip(left_out["path"], left_out["reason"], strict=True)) == {
         "a/broken.png": "unreadable: not an image file",
         "a/conflict.png": "duplicates have different labels",
         "b/23.png": "duplicates have different labels",
     }
-    used = table[table["part"] != ""]
-    assert (used.groupby("group")["part"].nunique() == 1).all()
-    assert (used.groupby("part")["label"].nunique() == 2).all()
-    used.rename(columns={"part": "split"}).to_csv(images / "used.csv", index=False)
-    assert gate.main(["--table", "images/used.csv"]) == gate.PASSED
+    used = table[table["split"] != ""]
+    assert (used.groupby("group")["split"].nunique() == 1).all()
+    assert (used.groupby("split")["label"].nunique() == 2).all()
+    assert gate.main(["--table", "images/split.csv"]) == gate.PASSED
     # The gate notices a split that is not one of groups.
     used.assign(split=["train", "test"] * (len(used) // 2) + ["train"] * (len(used) % 2)).to_csv(
         images / "used.csv", index=False
@@ -64,16 +63,18 @@ def test_split_names_and_order_do_not_matter(images: Path, tmp_path: Path) -> No
         (other / path.parent.name).mkdir(parents=True, exist_ok=True)
         (other / path.parent.name / f"{number:03}.png").write_bytes(path.read_bytes())
     assert main([str(other), "--out", "two.csv", "--seed", "5"]) == 0
-    one, two = (pd.read_csv(file).sort_values(["group", "label", "part"]) for file in ("one.csv", "two.csv"))
-    assert one[["group", "label", "part"]].to_numpy().tolist() == two[["group", "label", "part"]].to_numpy().tolist()
+    one, two = (pd.read_csv(file).sort_values(["group", "label", "split"]) for file in ("one.csv", "two.csv"))
+    assert one[["group", "label", "split"]].to_numpy().tolist() == two[["group", "label", "split"]].to_numpy().tolist()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--test", "0"], "needs a `test` fraction"),
+        (["--test", "2"], "--test: Input should be less than 1"),
+        (["--validation", "nan"], "--validation: Input should be"),
         (["--test", "0.6", "--validation", "0.4"], "leave no training rows"),
-        (["--folds", "1"], "greater than or equal to 2"),
+        (["--folds", "1"], "--folds: Input should be greater than or equal to 2"),
         (["--folds", "30"], "cannot be split into 30 folds"),
     ],
 )
@@ -81,6 +82,27 @@ def test_split_impossible_parts_are_errors(images: Path, options: list[str], mes
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
         main([str(images), "--out", "split.csv", *options])
     assert not Path("split.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--seed", "-1"], ["--seed", str(2**32)], ["--folds", "3", "--test", "0.5"], ["--folds", "x"]]
+)
+def test_split_wrong_options_print_usage(images: Path, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([str(images), "--out", "split.csv", *options])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--folds", "3"]])
+def test_split_images_without_labels_are_split_too(tmp_path: Path, images: Path, options: list[str]) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for seed in range(6):
+        (flat / f"{seed}.png").write_bytes(png(head(seed)))
+    assert main([str(flat), "--out", "split.csv", *options]) == 0
+    table = pd.read_csv("split.csv", keep_default_na=False)
+    assert set(table["label"]) == {""}
+    assert set(table.iloc[:, -1].astype(str)) == ({"0", "1", "2"} if options else {"train", "test"})
 
 
 def test_split_no_usable_image_is_an_error_with_the_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from brain_tumor.commands.cached_audit import audit_once
 from brain_tumor.commands.gallery import write_gallery
 from brain_tumor.commands.group_centers import add_centers
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
-from brain_tumor.core.cli import run_cli
+from brain_tumor.commands.out_paths import check_out_folder
+from brain_tumor.commands.run_command import run_command
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.studies.shared_images import add_relations, count_shared_images, log_shared_images
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_read_options(parser)
     args = parser.parse_args(argv)
     options = parse_read_options(args, parser)
-    run_cli(lambda: audit_sources(args.source, args.out, options))
+    run_command(lambda: audit_sources(args.source, args.out, options))
     return 0
 
 
@@ -56,16 +57,15 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
         options: how the sources are read.
 
     Raises:
-        UserError: a source that cannot be read or has no images, `out` is inside a source or is a file, or an invalid
-            layout.
+        UserError: a source that cannot be read or has no images, `out` is inside a source or cannot be used, see
+            `check_out_folder`, or an invalid layout.
     """
     for source in sources:
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             raise UserError(
                 f"--out {out} is inside the audited folder: the next run would audit the images written there"
             )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file, and must be a folder")
+    check_out_folder(out, FILES, sources)
     with open_inputs(sources, options) as inputs:
         name = " and ".join(inputs.sources)
         table, links = audit_once(inputs.index, inputs.images.read, f"audit {name}", options.use_cache)

@@ -2,9 +2,11 @@
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pandas as pd
 import brain_tumor
 from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.inspection import ReadFile
-from brain_tumor.core.outputs import atomic_outputs, write_csv
+from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
 from brain_tumor.core.tables import read_table
 from brain_tumor.training.provenance import fingerprint_folder
 
@@ -22,6 +24,8 @@ ROOMS = ("audit", "imaging")  # whose code an audit's result depends on
 LIBRARIES = ("faiss-cpu", "numpy", "opencv-python-headless", "pandas", "pillow", "scipy")
 MAX_ENTRIES = 20  # the oldest ones are deleted
 NUMBERS = {"table": ("width", "height"), "links": ("distance", "correlation")}
+ENTRY = re.compile("[0-9a-f]{64}")  # name of a kept audit
+DIGEST = "sha256.json"  # file of an entry, with the hashes of its tables
 
 
 def cache_folder() -> Path:
@@ -44,21 +48,39 @@ def audit_once(
     if not use_cache:
         return audit_images(index, read_file, title)
     entry = cache_folder() / _make_key(index)
-    if (entry / "links.csv").exists():
+    if (kept := _read_entry(entry)) is not None:
         log.info("these images were audited before: the result is that of %s", entry)
-        os.utime(entry)  # the oldest entries are those that were not used for the longest time
-        table, links = (read_table(entry / f"{name}.csv", numbers=NUMBERS[name]) for name in NUMBERS)
-        return table.assign(conflict=table["conflict"] == "True"), links
+        return kept
     table, links = audit_images(index, read_file, title)
     try:
         with atomic_outputs(entry) as (folder,):
             folder.mkdir()
             write_csv(folder / "table.csv", table)
             write_csv(folder / "links.csv", links)
+            write_json(folder / DIGEST, {name: _hash_file(folder / f"{name}.csv") for name in NUMBERS})
         _delete_oldest(entry.parent)
     except OSError as error:
         log.warning("the result is not kept for the next run: %s", error)
     return table, links
+
+
+def _read_entry(entry: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return a kept audit, None if there is none, or if it is damaged or being deleted by another run."""
+    try:
+        contents = {name: (entry / f"{name}.csv").read_bytes() for name in NUMBERS}
+        digests = json.loads((entry / DIGEST).read_text(encoding="utf-8"))
+        os.utime(entry)  # the oldest entries are those that were not used for the longest time
+    except (OSError, ValueError):
+        return None
+    if digests != {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}:
+        log.warning("%s is damaged, and is made again", entry)
+        return None
+    table, links = (read_table(io.BytesIO(contents[name]), numbers=NUMBERS[name]) for name in NUMBERS)
+    return table.assign(conflict=table["conflict"] == "True"), links
+
+
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _make_key(index: pd.DataFrame) -> str:
@@ -70,6 +92,8 @@ def _make_key(index: pd.DataFrame) -> str:
 
 
 def _delete_oldest(folder: Path) -> None:
-    entries = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    """Delete the oldest entries of a folder; all else in it is not touched, since AUDIT_CACHE may name any folder."""
+    own = [path for path in folder.iterdir() if ENTRY.fullmatch(path.name) and (path / DIGEST).exists()]
+    entries = sorted(own, key=lambda path: path.stat().st_mtime)
     for path in entries[:-MAX_ENTRIES]:
         shutil.rmtree(path, ignore_errors=True)

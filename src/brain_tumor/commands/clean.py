@@ -2,14 +2,23 @@
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from brain_tumor.commands.cached_audit import audit_once
-from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
-from brain_tumor.core.cli import run_cli
+from brain_tumor.commands.inputs import (
+    SOURCE_HELP,
+    ReadOptions,
+    add_read_options,
+    is_table,
+    open_inputs,
+    parse_read_options,
+)
+from brain_tumor.commands.out_paths import check_out_table
+from brain_tumor.commands.run_command import run_command
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv
 from brain_tumor.studies.image_lists import find_reasons
@@ -46,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_read_options(parser)
     args = parser.parse_args(argv)
     options = parse_read_options(args, parser)
-    run_cli(lambda: clean_source(args.source, args.out, options, args.per, args.link))
+    run_command(lambda: clean_source(args.source, args.out, options, args.per, args.link))
     return 0
 
 
@@ -63,17 +72,18 @@ def clean_source(source: Path, out: Path, options: ReadOptions, per: str, link: 
     Raises:
         UserError: a source that cannot be read, or links that cannot be made.
     """
+    check_out_table(out, [source])
     root = source if source.is_dir() else source.parent
     if link is not None:
-        if link.exists():
-            raise UserError(f"--link {link} exists already: name a new folder")
-        if link.resolve().is_relative_to(root.resolve()):
-            raise UserError(f"--link {link} is inside {root}: the next run would read the links")
+        _check_link(link, source, root)
     with open_inputs([source], options) as inputs:
         table, _ = audit_once(inputs.index, inputs.images.read, "clean", options.use_cache)
         kept = choose_kept(table, KEYS[per])
         if link is not None and (missing := [path for path in kept if not (root / path).is_file()]):
-            raise UserError(f"--link: {missing[0]} is not a file in {root}, but part of a file or an archive")
+            raise UserError(
+                f"--link: {missing[0]} is not a file in {root}, but part of a file, or its name has characters that "
+                "the list cannot show"
+            )
     table = table.assign(kept=table["path"].isin(set(kept)), reason=find_reasons(table))
     related = "another image of its duplicates is kept" if per == "duplicates" else "another image of its group is kept"
     table["reason"] = table["reason"].where(table["kept"] | (table["reason"] != ""), related)
@@ -84,6 +94,16 @@ def clean_source(source: Path, out: Path, options: ReadOptions, per: str, link: 
     log.info("written: %s: %d of %d images kept", out, len(kept), len(table))
     for reason, count in table.loc[~table["kept"], "reason"].value_counts().items():
         log.info("not kept: %d × %s", count, reason)
+
+
+def _check_link(link: Path, source: Path, root: Path) -> None:
+    """Raise a UserError unless `link` can become a folder of links to the files of a source in the folder `root`."""
+    if os.path.lexists(link):
+        raise UserError(f"--link {link} exists already: name a new folder")
+    if link.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"--link {link} is inside {root}: the next run would read the links")
+    if source.is_file() and not is_table(source):
+        raise UserError(f"--link: {source} is an archive, whose files cannot be linked: unpack it first")
 
 
 def choose_kept(table: pd.DataFrame, key: str) -> list[str]:

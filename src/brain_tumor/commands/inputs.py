@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,15 +20,18 @@ from brain_tumor.datasets.readers.folder import FolderFiles
 from brain_tumor.datasets.readers.folder_index import find_images, index_images, index_raw_images
 from brain_tumor.datasets.readers.folder_labels import SPLITS, infer_labels, match_labels
 from brain_tumor.datasets.readers.indexed_images import IndexedImages
-from brain_tumor.datasets.readers.open_archive import open_archive
+from brain_tumor.datasets.readers.open_archive import Advice, open_archive
 from brain_tumor.datasets.readers.volumes import OnlyPatient, Volumes
 from brain_tumor.datasets.skipped import SkippedFiles, readable_path
 from brain_tumor.imaging.volumes import AXES
 
 log = logging.getLogger(__name__)
 TABLE_SUFFIX = ".csv"
+OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods")
 SPLIT_CELLS = {spell(name): side for name, side in SPLITS.items() for spell in (str, str.title, str.upper)}
 TABLE_RULES = TableRules(("path",), {"": "", **SPLIT_CELLS})
+ADVICE = Advice("name the folder", "unpack it, and name the folder", "name the folder that contains it")
+WHOLE_NUMBER = re.compile(r"^(\d+)\.0$")  # as pandas writes the numbers of a column that has empty cells
 MAX_LABELS = 20  # that the log names
 MIN_IMAGES_OF_ONE_PATIENT = 3  # from which it is noticed that there is no other patient
 LAYOUT_HELP = """
@@ -144,6 +148,7 @@ def open_inputs(paths: Sequence[Path], options: ReadOptions, shared_patients: bo
             if index.empty:
                 raise UserError(f"no image in {path}, which has {describe_skipped(others)}")
             log_labels(name, index)
+            index["patient"] = index["patient"].str.replace(WHOLE_NUMBER, r"\1", regex=True)
             prefix = f"{name}/" if has_prefixes else ""
             skipped.update(others, prefix)
             index["path"] = prefix + index["path"]
@@ -175,23 +180,30 @@ def _read_source(
     images: IndexedImages
     only: list[OnlyPatient] = []
     settings = (options.volumes, skipped, options.patient_from_header, only.append)
-    if path.suffix.lower() == TABLE_SUFFIX and path.is_file():
+    if is_table(path):
         folder, images = FolderFiles(path.parent, leave_out_folders=True), IndexedImages(path.parent, scratch)
         raw = read_by_table(folder, path.name, skipped, TABLE_RULES)
         index = index_raw_images(raw, set(folder.names()), images, *settings)
     else:
+        if path.suffix.lower() in OTHER_TABLES and path.is_file():
+            raise UserError(f"{path} is not a CSV table: save it as CSV, under a name that ends with {TABLE_SUFFIX}")
         with ExitStack() as stack:
             files: Files
             if path.is_dir():
                 files, images = FolderFiles(path, leave_out_folders=True), IndexedImages(path, scratch)
             else:
-                files, images = stack.push(open_archive(path, scratch)), IndexedImages(None, scratch)
+                files, images = stack.push(open_archive(path, scratch, ADVICE)), IndexedImages(None, scratch)
             names = find_images(files, skipped)
             labels = infer_labels(names) if options.layout is None else match_labels(names, options.layout, skipped)
             index = index_images(files, labels, images, *settings)
     for found in only:
         warn_of_one_patient(name, found)
     return index, images
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a source is a table of images."""
+    return path.suffix.lower() == TABLE_SUFFIX and path.is_file()
 
 
 def describe_skipped(skipped: SkippedFiles) -> str:
