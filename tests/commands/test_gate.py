@@ -17,7 +17,10 @@ from brain_tumor.audit.groups import GROUPING_KINDS
 from brain_tumor.audit.patients import COLUMNS as PATIENT_COLUMNS
 from brain_tumor.audit.rules import LEAKS
 from brain_tumor.audit.transforms import apply_transform
-from brain_tumor.commands.gate import ERROR, FAILED, FILES, PASSED, RULES, main
+from brain_tumor.commands import gate
+from brain_tumor.commands.gate import ERROR, FAILED, PASSED, main
+from brain_tumor.commands.gate_findings import FILES, RULES
+from brain_tumor.commands.run_command import INTERRUPTED
 from brain_tumor.datasets.raw_archive import COLUMNS as INDEX_COLUMNS
 from brain_tumor.studies.image_lists import make_list
 from heads import head, png
@@ -183,6 +186,99 @@ def test_gate_lists_find_what_the_audit_finds_and_name_unlisted_images(caplog: p
         assert main(["--train", "train/b", "--test", "test/a", "--lists", "lists/mine.csv", *options]) == FAILED
     assert caplog.messages[-1].endswith("failed: leak-mirrored")
     assert main(["--train", "train", "--test", "test", "--lists", "none.csv"]) == ERROR
+
+
+def write_list(path: str, files: Mapping[str, bytes], **patients: str) -> None:
+    """Audit files, and write their list; `patients` by the file's name without its suffix."""
+    index = index_files("", files).assign(patient=[patients.get(Path(name).stem, "") for name in files])
+    index["path"] = list(files)
+    table, _ = audit_images(index, files.__getitem__, "list")
+    make_list(table, pd.DataFrame(columns=PATIENT_COLUMNS, dtype=str)).to_csv(path, index=False)
+
+
+def test_gate_lists_with_an_image_in_common_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    mirrored, turned = (png(apply_transform(head(1), number)) for number in (4, 2))
+    pixels = png(head(1), level=1)  # other bytes than the file of the first list
+    Path("lists").mkdir()
+    write_list("lists/a.csv", {"x/1.png": png(head(1)), "y/5.png": png(head(5))})
+    write_list("lists/b.csv", {"x/1.png": pixels, "y/mirrored.png": mirrored, "y/6.png": png(head(6))})
+    write_list("lists/c.csv", {"x/1.png": png(head(1)), "y/turned.png": turned, "y/7.png": png(head(7))})
+    write("train", {"x/1.png": mirrored, "x/5.png": png(head(5))})
+    write("test", {"x/2.png": turned, "y/6.png": png(head(6)), "y/7.png": png(head(7))})
+    for lists in (["lists"], ["lists/c.csv", "lists/a.csv", "lists/b.csv"]):
+        assert main(["--train", "train", "--test", "test", "--lists", *lists, "--out", "out"]) == FAILED
+        found = pd.read_csv("out/findings.csv", keep_default_na=False)
+        assert found[["rule", "path", "other", "transform"]].to_numpy().tolist() == [
+            ["leak-mirrored", "test/x/2.png", "train/x/1.png", "up-down"]
+        ]
+    assert main(["--train", "train", "--test", "test", "--lists", "lists/a.csv", "--allow", "not-listed"]) == PASSED
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ("a/1.png,train,P\nb/3.png,test,P", FAILED),  # patients of the table, though the list has one for the first
+        ("a/1.png,train,P\nb/4.png,test,Q", FAILED),  # patients of the list, though the table has others
+        ("a/1.png,train,P\nb/3.png,test,Q", PASSED),
+        ("a/1.png,train,\nb/4.png,test,", FAILED),
+        ("a/2.png,train,\nb/4.png,test,", PASSED),
+    ],
+)
+def test_gate_lists_respect_patients_of_the_table_and_of_the_list(rows: str, code: int) -> None:
+    write("images", TRAIN)
+    Path("images/split.csv").write_text(f"path,split,patient\n{rows}\n")
+    write_list("mine.csv", TRAIN, **{"1": "L", "4": "L"})
+    assert main(["--table", "images/split.csv", "--lists", "mine.csv", "--out", "out"]) == code
+    assert set(pd.read_csv("out/findings.csv")["rule"]) == ({"leak-patient"} if code == FAILED else set())
+
+
+def test_gate_images_that_were_not_fetched_are_unreadable(caplog: pytest.LogCaptureFixture) -> None:
+    write("train", TRAIN)
+    write("test", {"a/5.png": png(head(5)), "a/6.png": b"version https://git-lfs.github.com/spec/v1\n", ".x.png": b""})
+    Path("test/a/7.png").symlink_to("/nowhere/7.png")
+    Path("test/a/notes.txt").symlink_to("/nowhere/notes.txt")  # no image
+    with caplog.at_level(logging.INFO):
+        assert main(["--train", "train", "--test", "test", "--out", "out"]) == FAILED
+    found = pd.read_csv("out/findings.csv", keep_default_na=False)
+    assert found[["rule", "path"]].to_numpy().tolist() == [
+        ["unreadable", "test/a/6.png"], ["unreadable", "test/a/7.png"]
+    ]  # fmt: skip
+    assert found["reason"].str.contains("git lfs pull|does not exist").all()
+    assert "  test/a/7.png (a link to a file that does not exist)" in caplog.messages
+    assert main(["--train", "train", "--test", "test", "--allow", "unreadable=2"]) == PASSED
+    # Beside a table, they are not images of its data set.
+    Path("test/split.csv").write_text("path,split\na/5.png,test\n")
+    assert main(["--train", "train", "--test", "test/split.csv"]) == PASSED
+
+
+def test_gate_patients_that_pandas_wrote_as_fractions_are_the_same() -> None:
+    write("images", TRAIN)
+    Path("images/train.csv").write_text("path,patient\na/1.png,17\na/2.png,18\n")
+    Path("images/test.csv").write_text("path,patient\nb/3.png,17.0\nb/4.png,\n")  # a column with an empty cell
+    assert main(["--train", "images/train.csv", "--test", "images/test.csv"]) == FAILED
+    Path("images/test.csv").write_text("path,patient\nb/3.png,1.7\nb/4.png,1.17.0\n")
+    assert main(["--train", "images/train.csv", "--test", "images/test.csv"]) == PASSED
+
+
+def test_gate_error_that_nobody_foresaw_is_not_a_leak(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("train", TRAIN)
+    write("test", TRAIN)
+
+    def fail_with(error: BaseException) -> int:
+        def fail(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(gate, "relate_images", fail)
+        return main(["--train", "train", "--test", "test"])
+
+    assert fail_with(MemoryError("no memory")) == ERROR
+    assert "MemoryError: no memory" in capsys.readouterr().err
+    assert fail_with(PermissionError(13, "Permission denied", "x.png")) == ERROR
+    assert capsys.readouterr().err.endswith("error: x.png: Permission denied\n")
+    assert fail_with(KeyboardInterrupt()) == INTERRUPTED
+    assert capsys.readouterr().err.endswith("interrupted: nothing was written\n")
 
 
 def index_files(folder: str, files: Mapping[str, bytes]) -> pd.DataFrame:

@@ -3,39 +3,38 @@
 import argparse
 import logging
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 import pandas as pd
 
 from brain_tumor.audit.inspection import ReadFile, read_and_inspect
 from brain_tumor.audit.relations import relate_images
-from brain_tumor.audit.rules import LEAKS, UNREADABLE, Rule
-from brain_tumor.audit.rules import RULES as AUDIT_RULES
+from brain_tumor.audit.rules import LEAKS, UNREADABLE
 from brain_tumor.commands.cached_audit import audit_once
+from brain_tumor.commands.gate_findings import FILES, RULES, UNLISTED, Findings, log_findings, write_findings
 from brain_tumor.commands.inputs import (
     SOURCE_HELP,
     Inputs,
     add_read_options,
+    is_table,
     open_inputs,
     parse_read_options,
 )
-from brain_tumor.core.cli import run_cli
+from brain_tumor.commands.out_paths import check_out_folder
+from brain_tumor.commands.run_command import run_command
 from brain_tumor.core.errors import UserError
-from brain_tumor.core.outputs import atomic_outputs, write_csv, write_json
+from brain_tumor.imaging.formats import POINTERS, identify
 from brain_tumor.parallel import ordered_map
 from brain_tumor.studies.image_lists import look_up, read_lists, relate_listed_images
 
 log = logging.getLogger(__name__)
-FILES = ("findings.csv", "files.csv", "gate.json", "junit.xml")
 PASSED, FAILED, ERROR = 0, 1, 2  # exit codes
-MAX_NAMED = 5  # findings of a rule that the log names
-UNLIMITED = "any"
-UNLISTED = Rule("not-listed", "an image is in no list, and was compared with nothing (only with --lists)")
-RULES = (*AUDIT_RULES, UNLISTED)
+# Beginnings of the reasons why files are left out, see `local_files.find_problem` and `readers.folder`.
+DEAD_LINK = "a link to a file that does not exist"
+NO_PERMISSION = ("a file that cannot be read", "a folder that cannot be listed")
 DESCRIPTION = f"""
 Check that no test image has anything in common with the training images: the same bytes or pixels, the same slice
 rescaled, re-encoded, mirrored or rotated, an adjacent slice, the same patient or series.
@@ -51,30 +50,6 @@ Rules:
 {SOURCE_HELP}"""
 
 
-class Findings(NamedTuple):
-    """What a gate found.
-
-    Attributes:
-        table: a row for each finding: rule, path, other, transform, distance, correlation and through, see
-            `relations.relate_images`; with label and patient of both images.
-        counts: number of images by side, train and test.
-        allowed: number of findings that each rule permits, None for any number, by rule.
-    """
-
-    table: pd.DataFrame
-    counts: Mapping[str, int]
-    allowed: Mapping[str, int | None]
-
-    def count(self, rule: str) -> int:
-        """Return the number of findings of a rule."""
-        return int((self.table["rule"] == rule).sum())
-
-    def is_broken(self, rule: str) -> bool:
-        """Return whether a rule has more findings than permitted."""
-        limit = self.allowed[rule]
-        return limit is not None and self.count(rule) > limit
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare the training and test images that the command line names.
 
@@ -82,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after `brain-tumor gate`; those of the process if None.
 
     Returns:
-        PASSED, FAILED or ERROR.
+        PASSED, FAILED or ERROR; an error that nobody foresaw is an ERROR too.
     """
     parser = argparse.ArgumentParser(
         prog="brain-tumor gate", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -117,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         allowed = parse_allowed(args.allow)
         lists = read_lists(args.lists) if args.lists else None
         sources = [args.table] if args.table else [*args.train, *args.test]
+        if args.out:
+            check_out_folder(args.out, FILES, [*sources, *(args.lists or [])])
         with open_inputs(sources, options, shared_patients=True) as inputs:
             sides = inputs.index["split"] if args.table else name_sides(inputs, len(args.train))
             findings = find_leaks(inputs, sides, allowed, lists, options.use_cache)
@@ -126,9 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         passed.append(not any(findings.is_broken(rule.id) for rule in RULES))
 
     try:
-        run_cli(run)
+        run_command(run)
     except SystemExit as error:
+        if isinstance(error.code, int):
+            return error.code
         print(error.code, file=sys.stderr)
+        return ERROR
+    except Exception:  # Python's own exit code would be that of a leak
+        traceback.print_exc()
         return ERROR
     return PASSED if passed[0] else FAILED
 
@@ -182,108 +164,61 @@ def find_leaks(
     if lists is None:
         table, links = audit_once(index, inputs.images.read, "gate", use_cache)
         related, unlisted = relate_images(table, links, test, train), []
-        unreadable = table.loc[table["pixels"] == "", "path"].tolist()
+        absent = table[table["pixels"] == ""]
+        unreadable = dict(zip(absent["path"], absent["problem"], strict=True))
     else:
         pixels, unreadable = hash_unlisted_pixels(index, lists, inputs.images.read)
         looked_up = look_up(index.assign(pixels=pixels), lists)
-        table, related = looked_up.rows, relate_listed_images(looked_up.rows, test, train)
+        table = looked_up.rows.assign(label=index["label"].where(index["label"] != "", looked_up.rows["label"]))
+        related = relate_listed_images(table, test, train)
         unlisted = [path for path in looked_up.unlisted if path not in set(unreadable)]
     related.insert(0, "rule", related["kind"].map({kind: rule.id for kind, rule in LEAKS.items()}))
-    others = [(UNREADABLE.id, path) for path in unreadable] + [(UNLISTED.id, path) for path in unlisted]
-    parts = [related.drop(columns="kind"), pd.DataFrame(others, columns=["rule", "path"], dtype=str)]
+    unreadable |= find_absent_images(inputs)
+    others = [(UNREADABLE.id, path, unreadable[path]) for path in sorted(unreadable)]
+    others += [(UNLISTED.id, path, "") for path in unlisted]
+    parts = [related.drop(columns="kind"), pd.DataFrame(others, columns=["rule", "path", "reason"], dtype=str)]
     found = pd.concat(parts, ignore_index=True)
-    facts = table.set_index("path")[["label", "patient"]]
+    facts = table.set_index("path")[["label", "patient", "series"]]
     for side, column in (("", "path"), ("other_", "other")):
         for name in facts:
             found[f"{side}{name}"] = found[column].map(facts[name]).fillna("")
-    text = ["other", "transform", "through"]
+    text = ["other", "transform", "through", "reason"]
     return Findings(found.fillna(dict.fromkeys(text, "")), counts, allowed)
 
 
 def hash_unlisted_pixels(
     index: pd.DataFrame, lists: pd.DataFrame, read_file: ReadFile
-) -> tuple["pd.Series[str]", list[str]]:
+) -> tuple["pd.Series[str]", dict[str, str]]:
     """Hash the pixels of the images whose file is in no list.
 
     Returns:
-        The hashes by row of `index`, '' for all other images; and the paths of those that cannot be read.
+        The hashes by row of `index`, '' for all other images; and by path why an image cannot be read.
     """
     paths = index.loc[~index["sha256"].isin(set(lists["sha256"])), "path"].tolist()
-    hashes = dict(zip(paths, ordered_map(partial(hash_pixels, read_file), paths, "gate: images"), strict=True))
-    return index["path"].map(hashes).fillna(""), [path for path, digest in hashes.items() if not digest]
+    found = dict(zip(paths, ordered_map(partial(hash_pixels, read_file), paths, "gate: images"), strict=True))
+    hashes = [found[path][0] if path in found else "" for path in index["path"]]
+    unreadable = {path: problem for path, (digest, problem) in found.items() if not digest}
+    return pd.Series(hashes, index.index, dtype=str), unreadable
 
 
-def hash_pixels(read_file: ReadFile, path: str) -> str:
-    """Return the hash of an image's size and gray pixels, '' if it cannot be read."""
-    return read_and_inspect(read_file, path).pixels
+def hash_pixels(read_file: ReadFile, path: str) -> tuple[str, str]:
+    """Return the hash of an image's size and gray pixels, '' if it cannot be read; and why it is not usable, if so."""
+    record = read_and_inspect(read_file, path)
+    return record.pixels, record.problem
 
 
-def log_findings(findings: Findings) -> None:
-    """Log the numbers of findings, the first of each rule by name, and the verdict."""
-    for rule in RULES:
-        rows = findings.table[findings.table["rule"] == rule.id]
-        if rows.empty:
-            continue
-        limit = findings.allowed[rule.id]
-        permitted = "any number is allowed" if limit is None else f"{limit} allowed"
-        log.info("%s: %d × %s (%s)", rule.id, len(rows), rule.title, permitted)
-        for row in rows.head(MAX_NAMED).to_dict("records"):
-            log.info("  %s", describe_finding(row))
-        if len(rows) > MAX_NAMED:
-            log.info("  and %d more", len(rows) - MAX_NAMED)
-    broken = [rule.id for rule in RULES if findings.is_broken(rule.id)]
-    verdict = f"failed: {', '.join(broken)}" if broken else "passed"
-    log.info("%d test images, %d training images: %s", findings.counts["test"], findings.counts["train"], verdict)
+def find_absent_images(inputs: Inputs) -> dict[str, str]:
+    """Return the files and folders that may be images and could not be opened, by path, with the reason.
 
-
-def describe_finding(row: Mapping[Any, Any]) -> str:
-    """Return a finding as one line of text: which images, and the evidence."""
-    if not row["other"]:
-        return str(row["path"])
-    evidence = [] if row["transform"] in ("", "none") else [str(row["transform"])]
-    if pd.notna(row["correlation"]):
-        evidence.append(f"correlation {row['correlation']:.3f}")
-    if row["patient"] and row["patient"] == row["other_patient"]:
-        evidence.append(f"patient {row['patient']}")
-    if row["label"] != row["other_label"]:
-        evidence.append(f"labels {row['label'] or 'none'} and {row['other_label'] or 'none'}")
-    if row["through"]:
-        evidence.append(f"through {row['through']}")
-    return f"{row['path']} and {row['other']}" + (f" ({', '.join(evidence)})" if evidence else "")
-
-
-def write_findings(out: Path, findings: Findings, inputs: Inputs) -> None:
-    """Write the findings as a table, as JSON and as JUnit XML, and the files that are no images."""
-    rules = {
-        rule.id: {
-            "title": rule.title,
-            "found": findings.count(rule.id),
-            "allowed": UNLIMITED if findings.allowed[rule.id] is None else findings.allowed[rule.id],
-            "broken": findings.is_broken(rule.id),
-        }
-        for rule in RULES
-    }
-    content = {
-        "passed": not any(rule["broken"] for rule in rules.values()),
-        "images": dict(findings.counts),
-        "files_left_out": len(inputs.skipped.table()),
-        "rules": rules,
-    }
-    with atomic_outputs(*(out / file for file in FILES)) as (table_path, files_path, json_path, junit_path):
-        write_csv(table_path, findings.table)
-        write_csv(files_path, inputs.skipped.table())
-        write_json(json_path, content)
-        ElementTree.ElementTree(make_junit(findings)).write(junit_path, encoding="utf-8", xml_declaration=True)
-
-
-def make_junit(findings: Findings) -> ElementTree.Element:
-    """Return the findings in the JUnit format, which CI systems show: each rule is a test case."""
-    broken = [rule for rule in RULES if findings.is_broken(rule.id)]
-    suite = ElementTree.Element("testsuite", name="gate", tests=str(len(RULES)), failures=str(len(broken)))
-    for rule in RULES:
-        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=rule.id)
-        if rule in broken:
-            rows = findings.table[findings.table["rule"] == rule.id].to_dict("records")
-            failure = ElementTree.SubElement(case, "failure", message=f"{len(rows)} × {rule.title}")
-            failure.text = "\n".join(map(describe_finding, rows))
-    return suite
+    These are left out when a source is read: files and folders without permission, and images that were not fetched,
+    such as links to nothing and pointers of Git LFS. Beside a table, they are not images of its data set, unless it
+    lists them.
+    """
+    found = {}
+    for path, reason in inputs.skipped.table().itertuples(index=False, name=None):
+        source = inputs.sources.get(path.partition("/")[0]) or next(iter(inputs.sources.values()))
+        is_pointer = reason in POINTERS.values() or reason.startswith(DEAD_LINK)
+        is_image = identify(b"", path).kind is not None if is_pointer else reason.startswith(NO_PERMISSION)
+        if is_image and (reason in POINTERS.values() or not is_table(source)):
+            found[path] = reason
+    return found

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from pandas.errors import ParserError
 
+from brain_tumor.audit.groups import resolve_orientations
+from brain_tumor.audit.near_duplicates import find_components
 from brain_tumor.audit.relations import COLUMNS as RELATION_COLUMNS
 from brain_tumor.audit.summary import labels_differ
 from brain_tumor.audit.transforms import TRANSFORMS, dihedral_tables
@@ -28,21 +30,24 @@ COLUMNS = (
 )  # fmt: skip
 CONFLICT = "duplicates have different labels"
 OTHER_LABEL = "another label in its source"
+UNUSABLE = ("unreadable", "blank")  # beginnings of doubts, see `inspection.ImageRecord`
 NUM_FOLDS, SEED = 5, 0
 # Kinds of relations that a list tells, the surest first, with the column that is equal; kinds of duplicates are told
-# apart by the orientations of both images.
-KEYS = {
-    "exact": "sha256", "pixels": "pixels", "near": "duplicate_id", "mirrored": "duplicate_id",
-    "rotated": "duplicate_id", "patient": "patient", "series": "series", "adjacent": "group",
-}  # fmt: skip
+# apart by the orientations of both images. The patients of a list have other names than those of the index.
+KEYS = (
+    ("exact", "sha256"), ("pixels", "pixels"), ("near", "duplicate_id"), ("mirrored", "duplicate_id"),
+    ("rotated", "duplicate_id"), ("patient", "patient"), ("patient", "listed_patient"), ("series", "series"),
+    ("adjacent", "group"),
+)  # fmt: skip
+IDS = ("group", "patient", "series")  # columns of a list that name what images have in common
 
 
 class Lookup(NamedTuple):
     """Images looked up in lists.
 
     Attributes:
-        rows: a row for each image, in their order, with path and, as far as listed, the columns of KEYS, orientation
-            and label; '' for images that are not listed.
+        rows: a row for each image, in their order, with path, patient (of the index, else of the list) and, as far as
+            listed, the other columns of KEYS, orientation and label; '' for images that are not listed.
         unlisted: paths of the images that no list has.
     """
 
@@ -108,7 +113,9 @@ def make_list(table: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_lists(paths: Collection[Path]) -> pd.DataFrame:
-    """Read lists, or all of a folder; groups, duplicates and patients of different lists are different ones.
+    """Read lists, or all of a folder, as one list.
+
+    Duplicates, groups, patients and series of different lists are different ones, unless these have an image in common.
 
     Raises:
         UserError: a file that is missing or is not such a list, or a folder without any.
@@ -126,10 +133,45 @@ def read_lists(paths: Collection[Path]) -> pd.DataFrame:
             raise UserError(f"{file} is not a CSV table: {error}") from None
         if missing := [column for column in COLUMNS if column not in table]:
             raise UserError(f"{file} is not a list of images: it has no column {', '.join(missing)}")
-        for column in ("duplicate_id", "group", "patient", "series"):
+        for column in ("duplicate_id", *IDS):
             table[column] = table[column].where(table[column] == "", f"{file.stem} " + table[column])
         lists.append(table)
-    return pd.concat(lists, ignore_index=True)
+    return _join_lists(pd.concat(lists, ignore_index=True)) if len(lists) > 1 else lists[0]
+
+
+def _join_lists(lists: pd.DataFrame) -> pd.DataFrame:
+    """Give what the images of several lists have in common one name; images are equal by their bytes or pixels."""
+    usable = lists[~lists["doubt"].str.startswith(UNUSABLE)]
+    parts = [_link_to_previous(usable, column) for column in ("sha256", "pixels")]
+    equal = pd.concat(parts, ignore_index=True)
+    first = (
+        lists.index.to_series().where(lists["orientation"] == "none").groupby(lists["duplicate_id"]).transform("min")
+    )
+    within = pd.DataFrame({"first": first, "second": lists.index, "transform": lists["orientation"]}).dropna()
+    links = pd.concat([equal, within], ignore_index=True).astype({"first": np.int64})
+    component = find_components(links[["first", "second"]].to_numpy(np.int64), len(lists))
+    return lists.assign(
+        duplicate_id=lists["duplicate_id"].groupby(component).transform("min"),
+        orientation=np.asarray(TRANSFORMS)[resolve_orientations(links, len(lists))],
+        **{column: _join_names(lists[column], equal) for column in IDS},
+    )
+
+
+def _link_to_previous(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Link each row to the one before it that has the same value in a column, if it has one."""
+    rows = rows[rows[column] != ""]
+    previous = rows.index.to_series().groupby(rows[column]).shift().dropna().astype(np.int64)
+    return pd.DataFrame({"first": previous, "second": previous.index, "transform": "none"})
+
+
+def _join_names(names: "pd.Series[str]", equal: pd.DataFrame) -> "pd.Series[str]":
+    """Return for each name the smallest of those that equal rows connect with it; '' is none."""
+    codes, distinct = pd.factorize(names.where(names != ""))
+    pairs = codes[equal[["first", "second"]].to_numpy(np.int64)]
+    component = find_components(pairs[(pairs >= 0).all(1)], len(distinct))
+    smallest = pd.Series(distinct, dtype=str).groupby(component).transform("min")
+    joined = dict(zip(distinct, smallest, strict=True))
+    return pd.Series([joined.get(name, "") for name in names], names.index, dtype=str)
 
 
 def look_up(index: pd.DataFrame, lists: pd.DataFrame) -> Lookup:
@@ -140,14 +182,15 @@ def look_up(index: pd.DataFrame, lists: pd.DataFrame) -> Lookup:
         lists: see `read_lists`.
     """
     facts = ["label", "patient", "series", "duplicate_id", "orientation", "group"]
-    by_file = lists.drop_duplicates("sha256").set_index("sha256")
-    by_pixels = lists[lists["pixels"] != ""].drop_duplicates("pixels").set_index("pixels")
-    rows = by_file[["pixels", *facts]].reindex(index["sha256"]).set_index(index.index)
-    rows = rows.fillna(by_pixels[facts].reindex(index["pixels"]).set_index(index.index))
+    known = lists.replace("", np.nan)  # an image may have several rows: of each column, the first value counts
+    by_file, by_pixels = known.groupby("sha256")[["pixels", *facts]].first(), known.groupby("pixels")[facts].first()
+    rows = by_file.reindex(index["sha256"]).set_index(index.index)
+    rows = rows.where(rows["group"].notna(), by_pixels.reindex(index["pixels"]).set_index(index.index))
     listed = rows["group"].notna()
-    rows = rows.assign(path=index["path"], sha256=index["sha256"]).fillna("")
+    rows = rows.rename(columns={"patient": "listed_patient"}).assign(path=index["path"], sha256=index["sha256"])
+    rows = rows.fillna("")
     rows["pixels"] = rows["pixels"].where(rows["pixels"] != "", index["pixels"])
-    rows["patient"] = rows["patient"].where(rows["patient"] != "", index["patient"])
+    rows["patient"] = index["patient"].where(index["patient"] != "", rows["listed_patient"])
     return Lookup(rows, index.loc[~listed, "path"].tolist())
 
 
@@ -163,7 +206,7 @@ def relate_listed_images(rows: pd.DataFrame, subjects: Masks, others: Masks) -> 
     """
     test, train = rows[subjects], rows[others]
     found: dict[int, tuple[str, str, str, str]] = {}
-    for kind, key in KEYS.items():
+    for kind, key in KEYS:
         partners = dict(iter(train[train[key] != ""].groupby(key)))
         subjects_of_kind = zip(test["path"], test[key], test["orientation"], strict=True)
         for number, (path, value, orientation) in enumerate(subjects_of_kind):
