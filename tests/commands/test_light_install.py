@@ -65,6 +65,7 @@ def test_light_commands_import_only_the_base_dependencies() -> None:
     packages = packages_distributions()
     used = {normalize(name) for module in json.loads(result.stdout) for name in packages.get(module, [])}
     assert {"faiss-cpu", "pandas", "nibabel", "pydicom"} <= used
+    assert "scikit-learn" not in used, "it takes as long to import as all else together, and only `split` needs it"
     closure = find_closure(base)
     assert used - closure - OF_THE_BASE <= OPTIONAL
 

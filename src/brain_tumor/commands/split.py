@@ -16,7 +16,6 @@ from brain_tumor.commands.out_paths import check_out_table
 from brain_tumor.commands.run_command import run_command
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import atomic_outputs, write_csv
-from brain_tumor.splits.split import SplitParams, split_rows
 from brain_tumor.studies.image_lists import assign_folds, find_reasons
 
 log = logging.getLogger(__name__)
@@ -80,6 +79,8 @@ def split_sources(sources: Sequence[Path], out: Path, options: ReadOptions, para
     Raises:
         UserError: a source that cannot be read, invalid parameters, or too few images or groups for the split.
     """
+    from brain_tumor.splits.split import SplitParams, split_rows  # imports scikit-learn: not for --help
+
     try:
         checked = SplitParams.model_validate(params)
     except ValidationError as error:

@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,9 @@ from brain_tumor.audit.transforms import TRANSFORMS, dihedral_tables
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.tables import read_table
 from brain_tumor.core.types import Masks
-from brain_tumor.splits.split import SplitParams, split_rows
+
+if TYPE_CHECKING:
+    from brain_tumor.splits.split import SplitParams
 
 log = logging.getLogger(__name__)
 COLUMNS = (
@@ -61,13 +63,15 @@ def find_reasons(table: pd.DataFrame) -> "pd.Series[str]":
     return table["problem"].where(table["problem"] != "", conflict)
 
 
-def assign_folds(rows: pd.DataFrame, params: SplitParams) -> "pd.Series[str]":
+def assign_folds(rows: pd.DataFrame, params: "SplitParams") -> "pd.Series[str]":
     """Return the number of the fold of each row, from 0; groups stay together.
 
     Args:
         rows: usable images of an audit.
         params: with the strategy `kfold`; `fold` does not matter.
     """
+    from brain_tumor.splits.split import split_rows  # imports scikit-learn, which only folds need
+
     assert params.folds is not None
     folds = pd.Series("", rows.index)
     for number in range(params.folds):
@@ -94,6 +98,8 @@ def make_list(table: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
             fold: number of a fold from 0 to 4, which keeps groups apart; '' for images that are not usable, and for
                 all images if a class has too few groups.
     """
+    from brain_tumor.splits.split import SplitParams
+
     facts = patients.set_index("sha256").reindex(table["sha256"]).fillna("").set_index(table.index)
     reasons = find_reasons(table)
     usable = table[reasons == ""]
