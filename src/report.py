@@ -24,7 +24,7 @@ from brain_tumor.reporting.images import shrink_sheet
 from brain_tumor.reporting.model_card import render_model_card, timm_config
 from brain_tumor.reporting.results import Results, read_rows
 from brain_tumor.reporting.slices import Slice, TestImages, choose_examples, show_cases, show_mistakes
-from brain_tumor.reporting.summary import NO_STUDIES, Subject, list_accuracies, summarize_recipe
+from brain_tumor.reporting.summary import NO_STUDIES, Subject, headline_metrics, list_accuracies, summarize_recipe
 
 log = logging.getLogger(__name__)
 CURVE_COLUMNS = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -35,11 +35,12 @@ MAX_MISTAKES = 24
 def main(name: str) -> None:
     """Write reports/<recipe>/: report.html; hub/, for the Hugging Face Hub; and summary.json, for the index."""
     data = read_report_data(name)
-    with atomic_outputs(f"reports/{name}") as (folder,):
+    with atomic_outputs(f"reports/{name}", f"metrics/{name}/summary.json") as (folder, metrics):
         folder.mkdir()
         (folder / "report.html").write_text(render_report(data), encoding="utf-8", newline="\n")
         write_hub_folder(folder / "hub", data)
         write_json(folder / "summary.json", data.summary)
+        write_json(metrics, headline_metrics(data.summary))
     log.info("the report is reports/%s/report.html, the model with its card is in reports/%s/hub", name, name)
 
 

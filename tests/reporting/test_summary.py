@@ -11,6 +11,7 @@ from brain_tumor.reporting.results import Results
 from brain_tumor.reporting.summary import (
     NO_STUDIES,
     Subject,
+    headline_metrics,
     list_accuracies,
     make_claim,
     summarize_recipe,
@@ -50,6 +51,17 @@ def test_summarize_recipe_without_clean_images_has_no_figure_by_patient() -> Non
     assert summary["by_patient"] is None
     assert summary["clean"] is None
     assert summary["duplicates"] == 20
+
+
+def test_headline_metrics_are_those_of_the_summary_and_missing_ones_are_left_out() -> None:
+    studies = summarize_studies(by_patient(), None, None, {})
+    assert headline_metrics(summarize_recipe(subject(), make_results((10, 0, 0), 10), studies)) == {
+        "test_accuracy": 0.8, "patient_accuracy": 0.8, "patient_accuracy_low": 0.6, "patient_accuracy_high": 0.9,
+        "best_baseline_accuracy": 0.75,
+    }  # fmt: skip
+    leaked_only = headline_metrics(summarize_recipe(subject(), make_results((14, 6, 0), 0), NO_STUDIES))
+    assert "test_accuracy" in leaked_only
+    assert "patient_accuracy" not in leaked_only
 
 
 def test_summarize_recipe_protocol_of_a_study_is_not_the_test_accuracy() -> None:

@@ -109,6 +109,20 @@ def numbers(estimate: Estimate | None) -> list[float] | None:
     return [*estimate[:3], estimate.n] if estimate else None
 
 
+def headline_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Select the few numbers of a summary that `dvc metrics diff` shows; those that there are."""
+    by_patient = summary["by_patient"]["accuracy"] if summary["by_patient"] else (None,) * 3
+    test, baseline = summary["test"], summary["baseline"]
+    values = {
+        "test_accuracy": test[0] if test else None,
+        "patient_accuracy": by_patient[0],
+        "patient_accuracy_low": by_patient[1],
+        "patient_accuracy_high": by_patient[2],
+        "best_baseline_accuracy": baseline["accuracy"][0] if baseline else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def list_accuracies(summary: Mapping[str, Any]) -> list[Accuracy]:
     """List what a chart of one recipe draws of its summary: the published result, ours, and the best baseline."""
     rows = []
