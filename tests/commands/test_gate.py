@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import re
+import shlex
 import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
@@ -11,6 +13,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+import yaml
 
 from brain_tumor.audit.audit import audit_images
 from brain_tumor.audit.groups import GROUPING_KINDS
@@ -24,6 +27,7 @@ from brain_tumor.commands.run_command import INTERRUPTED
 from brain_tumor.datasets.raw_archive import COLUMNS as INDEX_COLUMNS
 from brain_tumor.studies.image_lists import make_list
 from heads import head, png
+from project import ROOT
 
 TRAIN = {f"{label}/{seed}.png": png(head(seed)) for label, seeds in (("a", (1, 2)), ("b", (3, 4))) for seed in seeds}
 
@@ -138,6 +142,22 @@ def test_gate_errors_have_a_code_of_their_own(
     Path("empty").mkdir()
     assert main(args) == ERROR
     assert message in capsys.readouterr().err
+
+
+def test_gate_example_of_github_actions_runs_as_written() -> None:
+    page = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    steps = yaml.safe_load(block)["jobs"]["gate"]["steps"]
+    (words,) = [shlex.split(step["run"]) for step in steps if step.get("run", "").startswith("brain-tumor")]
+    assert words[:2] == ["brain-tumor", "gate"]
+    write("data/train", TRAIN)
+    write("data/test", {"a/5.png": png(head(5))})
+    assert main(words[2:]) == PASSED
+    write("data/test", {"a/copy.png": TRAIN["a/1.png"]})
+    assert main(words[2:]) == FAILED
+    upload = steps[-1]
+    assert upload["if"] == "always()", "the findings are wanted when the step before failed"
+    assert sorted(path.name for path in Path(upload["with"]["path"]).iterdir()) == sorted(FILES)
 
 
 @pytest.mark.parametrize(

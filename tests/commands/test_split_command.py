@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -65,6 +66,51 @@ def test_split_names_and_order_do_not_matter(images: Path, tmp_path: Path) -> No
     assert main([str(other), "--out", "two.csv", "--seed", "5"]) == 0
     one, two = (pd.read_csv(file).sort_values(["group", "label", "split"]) for file in ("one.csv", "two.csv"))
     assert one[["group", "label", "split"]].to_numpy().tolist() == two[["group", "label", "split"]].to_numpy().tolist()
+
+
+def make_related_images(folder: Path, seed: int) -> dict[str, int]:
+    """Write images of 40 heads of two classes with altered copies, and a table of patients; return the group of each.
+
+    The groups are those of the construction, found without the audit. Some patients have two heads, and the table names
+    them for one version of each head only.
+    """
+    random = np.random.default_rng(seed)
+    group = {number: number - number % 3 if number % 3 < 2 and number < 24 else number for number in range(40)}
+    rows, groups = ["path,label,patient"], {}
+    for number in range(40):
+        image, label = head(1000 * seed + number), "ab"[number % 2]
+        versions = [image, *(apply_transform(image, int(k)) for k in random.integers(0, 8, random.integers(0, 4)))]
+        has_siblings = list(group.values()).count(group[number]) > 1
+        for version, pixels in enumerate(versions):
+            path = f"{label}/{random.integers(10**9)}.png"
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(png(pixels, level=int(random.integers(0, 9))))
+            rows.append(f"{path},{label},{f'P{group[number]}' if has_siblings and version == 0 else ''}")
+            groups[path] = group[number]
+    (folder / "table.csv").write_text("\n".join(rows))
+    return groups
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "options", [["--test", "0.3", "--validation", "0.2"], ["--folds", "4"]], ids=["parts", "folds"]
+)
+def test_split_keeps_groups_of_the_construction_together_and_classes_balanced(
+    seed: int, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKERS", "1")
+    groups = make_related_images(tmp_path / "images", seed)
+    assert main([str(tmp_path / "images/table.csv"), "--out", str(tmp_path / "split.csv"), *options]) == 0
+    table = pd.read_csv(tmp_path / "split.csv", dtype=str, keep_default_na=False)
+    assert sorted(table["path"]) == sorted(groups)
+    part = table.columns[-1]
+    assert (table[part] != "").all()
+    truth = table["path"].map(groups)
+    assert (table[part].groupby(truth).nunique() == 1).all()
+    expected = {"train": 0.5, "validation": 0.2, "test": 0.3} if part == "split" else dict.fromkeys("0123", 0.25)
+    shares = pd.crosstab(table["label"], table[part], normalize="index")
+    assert set(shares) == set(expected)
+    assert all((shares[name] - share).abs().max() < 0.15 for name, share in expected.items())
 
 
 @pytest.mark.parametrize(

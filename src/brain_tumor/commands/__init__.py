@@ -1,1 +1,1 @@
-"""Command line: `brain-tumor predict`, `app` and `audit`."""
+"""Command line: `brain-tumor audit`, `gate`, `split`, `clean`, `predict` and `app`."""

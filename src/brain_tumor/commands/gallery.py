@@ -38,7 +38,7 @@ COUNTS = {
     "leaked_group": "test images with a related image in training",
 }
 SECTION_TEXTS = {
-    "duplicate with another label": "One of the labels is wrong.",
+    "duplicate with another label": "One of the labels is wrong, unless two sources name a class differently.",
     "weakest accepted duplicates": "If these are different images, so may be others that the audit calls duplicates.",
     "weakest accepted adjacent slices": "Pairs like these join groups.",
     "strongest rejected pairs": "If these show one slice or neighboring ones, the audit has missed them.",
@@ -104,7 +104,7 @@ def write_gallery(
         found: see `findings.describe_findings`.
     """
     page = _Page(table, links, read_file)
-    shown = {name: counts[key] for key, name in COUNTS.items() if counts.get(key)}
+    shown = {name: f"{counts[key]:,}" for key, name in COUNTS.items() if counts.get(key)}
     folders = [str(files(package).joinpath("templates")) for package in TEMPLATES]
     environment = Environment(
         loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
