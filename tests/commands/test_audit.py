@@ -66,6 +66,8 @@ def test_audit_folder_without_torch_writes_all_files(folder: Path, tmp_path: Pat
     assert "1 of 3 test images have a duplicate in training (1 only mirrored or rotated)" in result.stderr
     assert "images: not an image of this data set: 1 × a text file (notes.txt)" in result.stderr
     assert "images: labels: no label 1 (test 1), sick 3 (test 1, train 2), well 1 (test 1)\n" in result.stderr
+    assert "\n         4  different images\n" in result.stderr
+    assert "\n         1  unreadable files\n" in result.stderr
     written, found = result.stderr.splitlines()[-2:]
     assert written == f"written: {', '.join(f'{out}/{file}' for file in FILES)}"
     assert found == "found: 1 mirrored, 1 test image with a duplicate in training, 1 unreadable, 2 files left out"

@@ -1,6 +1,7 @@
 """Audits that are kept for the next run."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -164,3 +165,31 @@ def test_audit_result_that_another_run_just_made_is_kept(
     monkeypatch.setattr(cached_audit, "audit_images", audit_beside_another)
     assert run("images") == first
     assert {path.name: path.read_bytes() for path in entry.iterdir()} == copies
+
+
+def test_audit_without_a_home_folder_or_a_known_package_is_not_kept(
+    images: Path,
+    audited: list[str],
+    audit_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = run("images", "--no-cache")
+    monkeypatch.setattr(cached_audit, "LIBRARIES", ("numpy", "package-of-another-build"))
+    assert run("images") == first
+    assert "not kept for the next run: No package metadata was found for package-of-another-build" in caplog.text
+    monkeypatch.undo()
+    monkeypatch.chdir(images.parent)
+    for name in ("AUDIT_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user id that the system does not know
+    assert run("images") == first
+    assert "not kept for the next run: Could not determine home directory" in caplog.text
+
+
+def test_audit_folder_of_results_is_for_its_user_alone(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_CACHE", str(tmp_path / "cache/audits"))
+    run("images")
+    assert (tmp_path / "cache/audits").stat().st_mode & 0o077 == 0

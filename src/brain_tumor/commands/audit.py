@@ -8,7 +8,7 @@ from pathlib import Path
 from brain_tumor.audit.findings import describe_findings
 from brain_tumor.audit.summary import log_summary, summarize_audit
 from brain_tumor.commands.cached_audit import audit_once
-from brain_tumor.commands.gallery import write_gallery
+from brain_tumor.commands.gallery import list_counts, write_gallery
 from brain_tumor.commands.group_centers import add_centers
 from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
 from brain_tumor.commands.out_paths import check_out_folder
@@ -85,5 +85,7 @@ def audit_sources(sources: Sequence[Path], out: Path, options: ReadOptions) -> N
             write_csv(files_path, inputs.skipped.table())
             write_json(counts_path, counts)
             write_gallery(gallery_path, table, links, counts, inputs.images.read, name, found)
+    for what, count in list_counts(counts).items():
+        log.info("%10s  %s", count, what)
     log.info("written: %s", ", ".join(outs))
     log.info("found: %s", found)

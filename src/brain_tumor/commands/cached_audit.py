@@ -25,6 +25,7 @@ LIBRARIES = ("faiss-cpu", "numpy", "opencv-python-headless", "pandas", "pillow",
 MAX_ENTRIES = 20  # the oldest ones are deleted
 NUMBERS = {"table": ("width", "height"), "links": ("distance", "correlation")}
 ENTRY = re.compile("[0-9a-f]{64}")  # name of a kept audit
+NOT_KEPT = "the result is not kept for the next run"
 DIGEST = "sha256.json"  # file of an entry, with the hashes of its tables
 
 
@@ -47,12 +48,17 @@ def audit_once(
     """
     if not use_cache:
         return audit_images(index, read_file, title)
-    entry = cache_folder() / _make_key(index)
+    try:
+        entry = cache_folder() / _make_key(index)
+    except (RuntimeError, importlib.metadata.PackageNotFoundError) as error:  # a user without home; another build
+        log.warning("%s: %s", NOT_KEPT, error)
+        return audit_images(index, read_file, title)
     if (kept := _read_entry(entry)) is not None:
         log.info("these images were audited before: the result is that of %s", entry)
         return kept
     table, links = audit_images(index, read_file, title)
     try:
+        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # tables may name patients
         with atomic_outputs(entry) as (folder,):
             folder.mkdir()
             write_csv(folder / "table.csv", table)
@@ -60,7 +66,7 @@ def audit_once(
             write_json(folder / DIGEST, {name: _hash_file(folder / f"{name}.csv") for name in NUMBERS})
         _delete_oldest(entry.parent)
     except OSError as error:
-        log.warning("the result is not kept for the next run: %s", error)
+        log.warning("%s: %s", NOT_KEPT, error)
     return table, links
 
 

@@ -104,15 +104,19 @@ def write_gallery(
         found: see `findings.describe_findings`.
     """
     page = _Page(table, links, read_file)
-    shown = {name: f"{counts[key]:,}" for key, name in COUNTS.items() if counts.get(key)}
     folders = [str(files(package).joinpath("templates")) for package in TEMPLATES]
     environment = Environment(
         loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     content = environment.get_template("gallery.html").render(
-        title=title, found=found, counts=shown, sections=page.sections()
+        title=title, found=found, counts=list_counts(counts), sections=page.sections()
     )
     path.write_text(content, encoding="utf-8", newline="\n")
+
+
+def list_counts(counts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the counts of an audit that are not 0, as text by what is counted."""
+    return {name: f"{counts[key]:,}" for key, name in COUNTS.items() if counts.get(key)}
 
 
 class _Page:
