@@ -168,11 +168,7 @@ def test_audit_result_that_another_run_just_made_is_kept(
 
 
 def test_audit_without_a_home_folder_or_a_known_package_is_not_kept(
-    images: Path,
-    audited: list[str],
-    audit_cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    images: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = run("images", "--no-cache")
     monkeypatch.setattr(cached_audit, "LIBRARIES", ("numpy", "package-of-another-build"))
@@ -180,6 +176,7 @@ def test_audit_without_a_home_folder_or_a_known_package_is_not_kept(
     assert "not kept for the next run: No package metadata was found for package-of-another-build" in caplog.text
     monkeypatch.undo()
     monkeypatch.chdir(images.parent)
+    monkeypatch.setenv("WORKERS", "1")
     for name in ("AUDIT_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user id that the system does not know

@@ -271,6 +271,18 @@ def test_gate_images_that_were_not_fetched_are_unreadable(caplog: pytest.LogCapt
     assert main(["--train", "train", "--test", "test/split.csv"]) == PASSED
 
 
+def test_gate_damaged_member_of_an_archive_is_unreadable() -> None:
+    write("train", TRAIN)
+    with zipfile.ZipFile("test.zip", "w") as file:
+        for seed in (5, 6):
+            file.writestr(f"a/{seed}.png", png(head(seed)))
+    content = Path("test.zip").read_bytes()
+    assert main(["--train", "train", "--test", "test.zip"]) == PASSED
+    Path("test.zip").write_bytes(content[:500] + bytes(20) + content[520:])
+    assert main(["--train", "train", "--test", "test.zip", "--out", "out"]) == FAILED
+    assert pd.read_csv("out/findings.csv")[["rule", "path"]].to_numpy().tolist() == [["unreadable", "test.zip/a/5.png"]]
+
+
 def test_gate_patients_that_pandas_wrote_as_fractions_are_the_same() -> None:
     write("images", TRAIN)
     Path("images/train.csv").write_text("path,patient\na/1.png,17\na/2.png,18\n")

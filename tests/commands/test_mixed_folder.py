@@ -49,7 +49,7 @@ OTHERS: dict[str, Callable[[Gray], bytes]] = {
     ".zip": lambda _: b"PK\x03\x04",
     " report.dcm": lambda _: make_report(),
     " 1.png": lambda _: png(np.zeros((1, 1), np.uint8)),
-    "_mask.png": lambda image: png(np.uint8(image > 200)),
+    "_mask.png": lambda image: png((image > 200).astype(np.uint8)),
     ' =1+1,"<b>\n.png': png,
 }
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -32,9 +33,12 @@ from brain_tumor.studies.image_lists import look_up, read_lists, relate_listed_i
 
 log = logging.getLogger(__name__)
 PASSED, FAILED, ERROR = 0, 1, 2  # exit codes
-# Beginnings of the reasons why files are left out, see `local_files.find_problem` and `readers.folder`.
+# Reasons why files are left out, see `local_files.find_problem`, `readers.folder` and `readers.folder_index`.
 DEAD_LINK = "a link to a file that does not exist"
-NO_PERMISSION = ("a file that cannot be read", "a folder that cannot be listed")
+NOT_OPENED = re.compile(
+    "a file that cannot be read|a folder that cannot be listed|an image file of more than|.* is corrupted |"
+    ".* cannot be read: "
+)
 DESCRIPTION = f"""
 Check that no test image has anything in common with the training images: the same bytes or pixels, the same slice
 rescaled, re-encoded, mirrored or rotated, an adjacent slice, the same patient or series.
@@ -210,15 +214,15 @@ def hash_pixels(read_file: ReadFile, path: str) -> tuple[str, str]:
 def find_absent_images(inputs: Inputs) -> dict[str, str]:
     """Return the files and folders that may be images and could not be opened, by path, with the reason.
 
-    These are left out when a source is read: files and folders without permission, and images that were not fetched,
-    such as links to nothing and pointers of Git LFS. Beside a table, they are not images of its data set, unless it
-    lists them.
+    These are left out when a source is read: files and folders without permission, damaged members of archives, and
+    images that were not fetched, such as links to nothing and pointers of Git LFS. Beside a table, they are not images
+    of its data set, unless it lists them.
     """
     found = {}
     for path, reason in inputs.skipped.table().itertuples(index=False, name=None):
         source = inputs.sources.get(path.partition("/")[0]) or next(iter(inputs.sources.values()))
         is_pointer = reason in POINTERS.values() or reason.startswith(DEAD_LINK)
-        is_image = identify(b"", path).kind is not None if is_pointer else reason.startswith(NO_PERMISSION)
+        is_image = identify(b"", path).kind is not None if is_pointer else bool(NOT_OPENED.match(reason))
         if is_image and (reason in POINTERS.values() or not is_table(source)):
             found[path] = reason
     return found

@@ -14,6 +14,8 @@ COMMANDS = {
     "app": "open the web app for trained models",
 }
 
+INTERRUPTED = 130  # exit code
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the first argument names; return its exit code."""
@@ -35,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error.name} is not installed: pip install 'brain-tumor-mri[pipeline]'", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # while packages are imported
+        return INTERRUPTED
     code: int = command.main(args.arguments)
     return code
 
