@@ -126,6 +126,8 @@ def test_gate_archives_and_several_sources() -> None:
     [
         (["--train", "train", "--test", "nowhere"], "error: nowhere does not exist"),
         (["--train", "train", "--test", "train"], "error: train is named twice"),
+        (["--train", "train", "--test", "train/a"], "error: train/a is inside train: its images would be read twice"),
+        (["--train", "train/a", "--test", "train"], "error: train/a is inside train: its images would be read twice"),
         (["--train", "train", "--test", "empty"], "error: no image in empty, which has no files"),
         (["--train", "train", "--test", "text.txt"], "error: text.txt is a text file, not a zip or tar archive"),
         (["--table", "train"], "error: there are no train images"),

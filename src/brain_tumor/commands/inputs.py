@@ -167,6 +167,9 @@ def _name_sources(paths: Sequence[Path]) -> dict[str, Path]:
             raise UserError(f"{path} does not exist")
         if any(path.samefile(other) for other in sources.values()):
             raise UserError(f"{path} is named twice")
+        for one, other in [(path, each) for each in sources.values()] + [(each, path) for each in sources.values()]:
+            if one.is_dir() and other.is_dir() and one.resolve().is_relative_to(other.resolve()):
+                raise UserError(f"{one} is inside {other}: its images would be read twice, as copies of themselves")
         base = readable_path("_".join(path.resolve().name.split())) or "root"
         names = (f"{base}-{number}" if number > 1 else base for number in count(1))
         sources[next(name for name in names if name not in sources)] = path
