@@ -63,7 +63,7 @@ fuzz: .venv/installed
 kill: .venv/installed
 	python tools/kill_test.py --kills 50
 
-# The generated parts of the documentation: tables, picture, parameter reference.
+# The generated parts of the documentation: tables, results.json, picture, parameter reference.
 readme: .venv/installed
 	python tools/update_readme.py
 

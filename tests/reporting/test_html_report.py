@@ -211,6 +211,8 @@ def test_render_index_has_all_recipes_and_links_to_the_delivered_ones() -> None:
     assert "n = 20, 20 with a duplicate in training" in html
     assert "the same" in html, "all test images of the second are clean"
     assert "1,234" in html
+    assert "../plots/shapes/audit.png" in html
+    assert "audit.png" not in render_small_index(first, delivered=[])
 
 
 def test_render_index_recipe_without_figure_by_patient_says_so() -> None:

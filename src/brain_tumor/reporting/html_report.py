@@ -152,6 +152,7 @@ def render_index(
         summaries=summaries,
         datasets=datasets,
         delivered=delivered,
+        drawn={summary["dataset"] for summary in summaries if summary["recipe"] in delivered},
         claims=inline_svg(claims, "claims"),
         by_patient_titles=sentences.BY_PATIENT,
         missing_protocols=sentences.PROTOCOLS,
