@@ -92,7 +92,7 @@ def describe_model(config: Mapping[str, Any], info: Mapping[str, Any], num_train
     kind = "generated" if info["generated"] else "single"
     return (
         f"{config['architecture']} sorts {kind} MRI slices into {', '.join(config['classes'][:-1])} or "
-        f"{config['classes'][-1]}; it was trained on {num_training_images:,} images of {info['title']}."
+        f"{config['classes'][-1]}; it was trained on {num_training_images:,} images of “{info['title']}”."
     )
 
 
