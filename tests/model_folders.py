@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from brain_tumor.export import onnx_export, out_of_distribution
 from brain_tumor.models.calibration import Calibration
 from brain_tumor.models.classifier import Classifier, save_model
-from heads import small
+from brain_tumor.preprocessing.operations import preprocess
+from heads import head
 from nets import make_config
 
 
@@ -21,6 +23,7 @@ def write_model_folders(root: Path) -> tuple[Path, Path]:
         folder.mkdir(parents=True)
         save_model(folder, model, config)
     (exported / "model.safetensors").unlink()
-    reference = out_of_distribution.fit_reference(small(range(60)), small(range(60, 100)))
+    images = np.stack([preprocess(head(n), config.preprocess.operations).image for n in range(100)])
+    reference = out_of_distribution.fit_reference(images[:60], images[60:])
     onnx_export.export_onnx(model, config, reference, exported / "model.onnx")
     return trained, exported

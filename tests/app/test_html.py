@@ -20,7 +20,7 @@ def test_image_html_opacity_0_is_the_image_alone() -> None:
 
 
 def test_prediction_html_labels_and_warnings_are_escaped() -> None:
-    html = prediction_html(Prediction("f", "<b>x", {"<b>x": 0.7}, ("<b>x",), ("<i>odd",)))
+    html = prediction_html(Prediction("f", "<b>x", {"<b>x": 0.7}, ("<b>x",), True, (), ("<i>odd",)))
     assert "<b>x" not in html
     assert "<i>odd" not in html
     assert "probability 70%" in html

@@ -9,14 +9,15 @@ from brain_tumor.inference.predictor import PreparedImage
 
 
 @pytest.mark.parametrize(
-    ("path", "index", "position", "label", "name"),
+    ("path", "suffix", "label", "name"),
     [
-        ("x/scan.png", 3, 0, "glioma", "00003-scan-0-glioma.png"),
-        ("x/v.nii.gz", 0, 12, "glioma", "00000-v-12-glioma.png"),
-        ("a b_c-ä.png", 1, 0, "no tumor", "00001-a b_c-ä-0-no tumor.png"),
-        ("<'$&>.png", 1, 0, "a/b", "00001-_____-0-a_b.png"),
-        (100 * "s" + ".png", 1, 0, "a", f"00001-{MAX_STEM_LETTERS * 's'}-0-a.png"),
+        ("x/scan.png", "", "glioma", "scan-glioma-grad-cam++"),
+        ("x/v.nii.gz", ".axial-017", "glioma", "v-axial-017-glioma-grad-cam++"),
+        ("1.2.840.113619.2", ".003", "glioma", "1_2_840_113619_2-003-glioma-grad-cam++"),
+        ("a b_c-ä.png", "", "no tumor", "a b_c-ä-no tumor-grad-cam++"),
+        ("<'$&>.png", "", "a/b", "_____-a_b-grad-cam++"),
+        (100 * "s" + ".png", "", "a", f"{MAX_STEM_LETTERS * 's'}-a-grad-cam++"),
     ],
 )
-def test_heat_map_name_is_safe(path: str, index: int, position: int, label: str, name: str) -> None:
-    assert heat_map_name(PreparedImage(path, Path(path), index, position), label) == name
+def test_heat_map_name_is_telling_and_safe(path: str, suffix: str, label: str, name: str) -> None:
+    assert heat_map_name(PreparedImage(path + suffix, Path(path), 0, 0), label, "grad-cam++") == name

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor.commands import predict as command
+from brain_tumor.commands.heat_maps import GAP_PIXELS, PANEL_PIXELS
 from brain_tumor.inference import heat_maps, predictor
 from brain_tumor.inference.torch_model import load_torch_model
 from brain_tumor.plotting.contact_sheets import overlay
@@ -71,7 +72,31 @@ def test_predict_formats_have_the_same_content(folders: tuple[Path, Path], files
         assert row["predicted"] == line["predicted"]
         assert {label: float(row[f"p_{label}"]) for label in "abc"} == line["probabilities"]
         assert row["prediction_set"].split("; ") == line["prediction_set"]
-        assert f"{row['file']}: {row['predicted']}" in text
+        assert (row["accepted"] == "yes") == line["accepted"] == (not row["reasons"])
+        assert row["reasons"].split("; ") == (line["reasons"] or [""])
+        answer = row["predicted"] if line["accepted"] else f"no answer: {row['reasons']}"
+        assert f"{row['file']}: {answer}" in text
+
+
+def test_predict_rejects_what_is_not_a_head_with_both_runtimes(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    (tmp_path / "bad.png").write_bytes(b"hello")
+    for folder in folders:
+        result = run(folder, tmp_path, "--format", "csv")
+        bad, rejected = csv.DictReader(io.StringIO(result.stdout))
+        assert rejected["accepted"] == "no"
+        assert rejected["reasons"].startswith("this does not look like a head slice: ")
+        assert (bad["accepted"], bad["reasons"], bad["error"]) == ("no", "", "not an image file")
+        text = run(folder, tmp_path / "noise.png").stdout
+        assert "noise.png: no answer: this does not look like a head slice" in text
+        assert "%" not in text
+
+
+def test_predict_help_lists_methods_formats_and_examples() -> None:
+    help_text = " ".join(run("--help").stdout.split()).replace("- ", "-")
+    for word in (*heat_maps.METHODS, "table", "csv", "jsonl", "examples", "predict models/quickstart scan.jpg"):
+        assert word in help_text
 
 
 @pytest.mark.parametrize(
@@ -172,16 +197,38 @@ def test_predict_heat_maps_are_written_for_each_image(folders: tuple[Path, Path]
     result = run(folders[0], files, "--heat-maps", tmp_path / "heat", "--format", "jsonl")
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    names = [f"{n:05d}-{Path(line['file']).stem}-0-{line['predicted']}.png" for n, line in enumerate(lines)]
+    assert all(line["accepted"] for line in lines)
+    names = [f"{Path(line['file']).stem}-{line['predicted']}-grad-cam.png" for line in lines]
     assert sorted(path.name for path in (tmp_path / "heat").iterdir()) == names
     assert len(names) == 4
     with Image.open(tmp_path / "heat" / names[0]) as picture:
-        assert (picture.size, picture.mode) == ((32, 32), "RGB")
         pixels = np.asarray(picture)
     model = load_torch_model(folders[0])
     image = preprocess(head(0), model.description.preprocess.operations).image
     heat = heat_maps.compute_heat_map(model, image, lines[0]["predicted"], "grad-cam")
-    assert np.array_equal(pixels, overlay(image, heat))
+    side, margin = PANEL_PIXELS, GAP_PIXELS
+    panels = [pixels[margin : margin + side, left : left + side] for left in (margin, side + 2 * margin)]
+    for panel, expected in zip(panels, (np.repeat(image[:, :, None], 3, 2), overlay(image, heat)), strict=True):
+        resized = Image.fromarray(expected).resize((side, side), Image.Resampling.BICUBIC)
+        assert np.array_equal(panel, np.asarray(resized)), "the image on the left, its heat map on the right"
+    legend = pixels[side + 2 * margin :]
+    assert (legend != 255).any(2).sum() > 1000, "a color scale and captions below"
+
+
+def test_predict_heat_maps_of_equal_names_and_rejected_images(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(head(1)).save(tmp_path / name / "scan.png")
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "x" / "noise.png")
+    args = [str(folders[0]), str(tmp_path / "x"), str(tmp_path / "y"), "--heat-maps", str(tmp_path / "heat")]
+    assert command.main(args) == 0
+    names = sorted(path.name for path in (tmp_path / "heat").iterdir())
+    label = names[0].split("-")[1]
+    assert names == [f"scan-{label}-grad-cam-2.png", f"scan-{label}-grad-cam.png"]
+    assert "noise.png: no heat map: this does not look like a head slice" in capsys.readouterr().err
 
 
 def test_predict_heat_maps_files_are_read_and_predicted_once(

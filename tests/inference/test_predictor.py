@@ -1,5 +1,6 @@
 """Predictions from files: both runtimes, prediction sets and warnings."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,24 @@ def test_predict_files_reads_and_predicts_each_file_once(
     assert results[3][1].error == "does not exist"
 
 
+def test_open_model_torch_rejects_what_the_export_rejects(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders[0], tmp_path / "models/m")
+    shutil.copytree(folders[1], tmp_path / "exports/m")
+    trained, exported = tmp_path / "models/m", tmp_path / "exports/m"
+    bright = head(2) // 2 + 128  # the training images have a dark background
+    for image, accepted in ((head(2), True), (bright, False)):
+        Image.fromarray(image).save(tmp_path / "scan.png")
+        predictions = [
+            next(iter(predict_files([tmp_path / "scan.png"], open_model(folder))))[1] for folder in (trained, exported)
+        ]
+        assert [prediction.accepted for prediction in predictions] == [accepted, accepted]
+        assert predictions[0].reasons == predictions[1].reasons
+        assert (predictor.UNLIKE_TRAINING in predictions[0].reasons) != accepted
+    assert open_model(folders[0]).description.ood_reference is None, "no export beside it"
+    (exported / "model.json").write_text((exported / "model.json").read_text() + " ")
+    assert open_model(trained).description.ood_reference is None, "the export of another model"
+
+
 def test_open_model_without_export_names_the_command(folders: tuple[Path, Path]) -> None:
     with pytest.raises(UserError, match=r"dvc repro stages/dvc.yaml:export@m"):
         open_model(folders[0], "onnx")
@@ -108,10 +127,10 @@ def test_make_prediction_ambiguous_prediction_has_several_classes() -> None:
 def test_make_prediction_uncertain_keeps_most_probable_class() -> None:
     prediction = predict_one([0.29, 0.28, 0.29], "too ragged")
     assert prediction.prediction_set == ("a",)
-    assert prediction.warnings == (
-        "does not look like a slice of a head: too ragged",
-        "low certainty: no class has a probability of 50% or more",
-    )
+    assert (prediction.accepted, prediction.reasons) == (False, ("this does not look like a head slice: too ragged",))
+    assert prediction.warnings == (), "there is no answer whose certainty matters"
+    assert predict_one([0.29, 0.28, 0.29]).warnings == ("low certainty: no class has a probability of 50% or more",)
+    assert predict_one([0.29, 0.28, 0.29]).accepted
 
 
 @pytest.mark.parametrize("threshold", [0.99, 0.0])

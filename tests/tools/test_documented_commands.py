@@ -61,7 +61,7 @@ NOT_RUN = {
 }
 # Names in the documentation, and what stands for them in the small project.
 STAND_INS = {
-    r"\bedge\b|<name>|<recipe>": "one",
+    r"\b(edge|quickstart)\b|<name>|<recipe>": "one",
     r"\bnickparvar\b": "mine",
     r"<repository>": ".",
     r"/folder/of/zips": "../project-archives",

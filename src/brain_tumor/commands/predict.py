@@ -13,12 +13,35 @@ from brain_tumor.core.errors import UserError
 from brain_tumor.export.onnx_model import Description
 from brain_tumor.imaging.formats import may_hold_several_images
 from brain_tumor.inference.files import find_files
-from brain_tumor.inference.predictor import GENERATED, Prediction, Predictor, PreparedImage, open_model, predict_files
+from brain_tumor.inference.predictor import (
+    GENERATED,
+    Prediction,
+    Predictor,
+    PreparedImage,
+    find_export,
+    open_model,
+    predict_files,
+)
 
 if TYPE_CHECKING:
     from brain_tumor.commands.heat_maps import HeatMapWriter
 
-EXPORTS = "exports"
+METHODS = "grad-cam, grad-cam++, integrated-gradients, occlusion; attention-rollout and attention-relevance for ViTs"
+EPILOG = """\
+formats of the output:
+  table  a line per image for people, with its reasons and warnings below
+  csv    columns file, predicted, p_<class> …, prediction_set, accepted (yes or no), reasons, warnings, error
+  jsonl  the same as one JSON object per line; accepted is true or false
+An image is not accepted if it does not look like a slice of a head or is unlike the training images.
+
+examples, with the model of the quickstart (`make repro`):
+  brain-tumor predict models/quickstart scan.jpg
+  brain-tumor predict models/quickstart folder/ volume.nii.gz --plane coronal --format csv > predictions.csv
+  brain-tumor predict exports/quickstart scan.jpg --int8
+  brain-tumor predict models/quickstart scan.jpg --heat-maps maps --method grad-cam++
+
+exit code: 0 if all files were read, 1 if some could not be read, 2 if the run did not finish
+"""
 SOME_FAILED, NOT_FINISHED, INTERRUPTED = 1, 2, 130  # exit codes
 MIN_FILES_FOR_PROGRESS = 20
 
@@ -59,17 +82,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="brain-tumor predict", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="brain-tumor predict",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("model", type=Path, help="a folder of models/ or exports/, or an .onnx file of `export`")
     parser.add_argument("files", type=Path, nargs="+", help="images, DICOM files, NIfTI volumes, or folders of them")
     parser.add_argument("--runtime", choices=("torch", "onnx"), help="default: that of the files in the model folder")
     parser.add_argument("--int8", action="store_true", help="use the quantized file of an export")
-    parser.add_argument("--format", choices=("table", "csv", "jsonl"), default="table")
+    parser.add_argument("--format", choices=("table", "csv", "jsonl"), default="table", help="see below")
     planes = ("axial", "coronal", "sagittal")
     parser.add_argument("--plane", choices=planes, default="axial", help="of the slices of volumes (default: axial)")
     parser.add_argument("--slices", type=int, default=5, help="number of slices per volume (default: %(default)s)")
-    parser.add_argument("--heat-maps", type=Path, metavar="FOLDER", help="write heat maps there (needs torch)")
-    parser.add_argument("--method", default="grad-cam", help="of the heat maps (default: %(default)s)")
+    parser.add_argument("--heat-maps", type=Path, metavar="FOLDER", help="write heat maps there (PNG; needs torch)")
+    parser.add_argument("--method", default="grad-cam", help=f"of the heat maps: {METHODS} (default: %(default)s)")
     args = parser.parse_args(argv)
     if args.slices < 1:
         parser.error("--slices must be 1 or more")
@@ -83,15 +111,10 @@ def resolve_model_path(args: argparse.Namespace) -> Path:
         UserError: the export was made from another model.
     """
     path: Path = args.model
-    export = path.resolve().parent.parent / EXPORTS / path.resolve().name
-    if not (path / "model.safetensors").exists() or args.runtime == "torch" or not export.is_dir():
+    wants_export = args.runtime == "onnx" or (args.int8 and args.runtime != "torch")
+    if not wants_export or not (path / "model.safetensors").exists():
         return path
-    if args.runtime != "onnx" and not args.int8:
-        return path
-    if (export / "model.json").read_bytes() != (path / "model.json").read_bytes():
-        name = path.resolve().name
-        raise UserError(f"{export} is not an export of {path}: run `dvc repro stages/dvc.yaml:export@{name}`")
-    return export
+    return find_export(path) or path
 
 
 def check_heat_map_arguments(args: argparse.Namespace) -> None:
@@ -129,7 +152,11 @@ def print_disclaimer(description: Description) -> None:
     if not description.passes_quality_check:
         print("This file failed the export's quality check: use the float32 file instead.", file=sys.stderr)
     if description.ood_reference is None:
-        print("No out-of-distribution check: only exported models carry this check.", file=sys.stderr)
+        print(
+            "Images unlike the training images are not rejected: the reference of this check is in the export, which "
+            f"is missing or of another model: run `dvc repro stages/dvc.yaml:export@{description.recipe}`",
+            file=sys.stderr,
+        )
 
 
 def print_skipped(skipped: Sequence[tuple[Path, str]]) -> None:
@@ -161,9 +188,12 @@ def print_results(
     for item, prediction in results:
         print_prediction(prediction)
         failures += bool(prediction.error)
+        if heat_maps is None:
+            continue
+        if prediction.reasons:
+            print(f"{escape_filename(item.file)}: no heat map: {prediction.reasons[0]}", file=sys.stderr)
         try:
-            if heat_maps is not None:
-                heat_maps.write(item, prediction)
+            heat_maps.write(item, prediction)
         except UserError as error:
             print(f"{escape_filename(item.file)}: no heat map: {error}", file=sys.stderr)
             failures += 1
@@ -177,12 +207,15 @@ def choose_printer(output_format: str, description: Description) -> Callable[[Pr
     if output_format == "table":
         return print_text
     writer, classes = csv.writer(sys.stdout, lineterminator="\n"), description.classes
-    writer.writerow(["file", "predicted", *(f"p_{label}" for label in classes), "prediction_set", "warnings", "error"])
+    last = ("prediction_set", "accepted", "reasons", "warnings", "error")
+    writer.writerow(["file", "predicted", *(f"p_{label}" for label in classes), *last])
 
     def print_csv(prediction: Prediction) -> None:
         probabilities = [prediction.probabilities.get(label, "") for label in classes]
-        lists = ["; ".join(prediction.prediction_set), "; ".join(prediction.warnings)]
-        writer.writerow([prediction.file, prediction.predicted, *probabilities, *lists, prediction.error])
+        accepted = "yes" if prediction.accepted else "no"
+        reasons, warnings = "; ".join(prediction.reasons), "; ".join(prediction.warnings)
+        values = ["; ".join(prediction.prediction_set), accepted, reasons, warnings, prediction.error]
+        writer.writerow([prediction.file, prediction.predicted, *probabilities, *values])
 
     return print_csv
 
@@ -193,13 +226,16 @@ def print_json(prediction: Prediction) -> None:
 
 
 def print_text(prediction: Prediction) -> None:
-    """Print a prediction for people, with a line for each warning."""
+    """Print a prediction for people, with a line for each warning; a rejected image has no answer."""
     name = escape_filename(prediction.file)
     if prediction.error:
         print(f"{name}: not read: {escape_filename(prediction.error)}")
         return
-    probabilities = "  ".join(f"{label} {p:.1%}" for label, p in prediction.probabilities.items())
-    print(f"{name}: {prediction.predicted}  [{probabilities}]")
+    if prediction.accepted:
+        probabilities = "  ".join(f"{label} {p:.1%}" for label, p in prediction.probabilities.items())
+        print(f"{name}: {prediction.predicted}  [{probabilities}]")
+    else:
+        print(f"{name}: no answer: {'; '.join(prediction.reasons)}")
     for warning in prediction.warnings:
         print(f"    ! {warning}")
 

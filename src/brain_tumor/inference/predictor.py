@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 PredictFn = Callable[[Gray], Floats]  # preprocessed images (N, S, S) → calibrated probabilities (N, K)
 T = TypeVar("T")
 GENERATED = "This model was trained on generated (synthetic) images only."
+EXPORTS = "exports"  # folder of the exported models, beside that of the trained ones
 COVERAGE = "0.9"  # target coverage of the prediction sets
 BATCH_SIZE = 16  # files that are read together, and images that are predicted together
+NOT_A_HEAD = "this does not look like a head slice"
+UNLIKE_TRAINING = "this is unlike the images that the model was trained on"
 MIN_CONFIDENCE = 0.5  # probability below which a prediction is uncertain in any case
 
 
@@ -40,7 +43,10 @@ class Prediction(NamedTuple):
         probabilities: calibrated, by class.
         prediction_set: the most probable class, and the others of the conformal prediction set, which contains the
             true class for 90 of 100 images like those of the conformal part; () if the model has no thresholds.
-        warnings: reasons to distrust the prediction.
+        accepted: whether the image is one that the model can judge: it was read, and there is no reason to reject it.
+        reasons: why the image is rejected: it is not a slice of a head, or unlike the training images. Class and
+            probabilities are then no answer.
+        warnings: reasons to distrust the prediction of an accepted image as well, such as low certainty.
         error: why there is no prediction, '' otherwise.
     """
 
@@ -48,6 +54,8 @@ class Prediction(NamedTuple):
     predicted: str = ""
     probabilities: Mapping[str, float] = {}
     prediction_set: tuple[str, ...] = ()
+    accepted: bool = False
+    reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str = ""
 
@@ -87,6 +95,23 @@ class Predictor(NamedTuple):
     predict_fn: PredictFn
     description: Description
     torch_model: "TorchModel | None" = None
+
+
+def find_export(folder: Path) -> Path | None:
+    """Return the export that lies beside a trained model, `exports/<name>` for `models/<name>`; None without one.
+
+    Raises:
+        UserError: the export was made from another model.
+    """
+    folder = folder.resolve()
+    export = folder.parent.parent / EXPORTS / folder.name
+    files = [place / "model.json" for place in (folder, export)]
+    if not all(file.exists() for file in files):
+        return None
+    if files[0].read_bytes() != files[1].read_bytes():
+        command = f"dvc repro stages/dvc.yaml:export@{folder.name}"
+        raise UserError(f"{export} is not an export of {folder}: run `{command}`")
+    return export
 
 
 def open_model(path: Path, runtime: str | None = None, int8: bool = False) -> Predictor:
@@ -186,7 +211,7 @@ def make_prediction(
     file_warnings: Sequence[str],
     description: Description,
 ) -> Prediction:
-    """Choose the class and the prediction set, and collect the warnings.
+    """Choose the class and the prediction set, and collect the reasons to reject the image and the warnings.
 
     Args:
         file: name of the image.
@@ -205,14 +230,23 @@ def make_prediction(
         prediction_set = tuple(
             classes[k] for k in order if k == order[0] or 0 < threshold <= round(float(probabilities[k]), 9)
         )
-    warnings = list(file_warnings)
+    reasons, warnings = [], list(file_warnings)
     if quality_warning:
-        warnings.append(f"does not look like a slice of a head: {quality_warning}")
+        reasons.append(f"{NOT_A_HEAD}: {quality_warning}")
     if description.ood_reference is not None and out_of_distribution.is_ood(image[None], description.ood_reference)[0]:
-        warnings.append("out of distribution: unlike the images that the model was trained on")
-    if len(prediction_set) > 1:
+        reasons.append(UNLIKE_TRAINING)
+    if reasons:
+        pass  # there is no answer whose certainty matters
+    elif len(prediction_set) > 1:
         warnings.append(f"low certainty: {' or '.join(prediction_set)}")
     elif probabilities[order[0]] < MIN_CONFIDENCE:
         warnings.append(f"low certainty: no class has a probability of {MIN_CONFIDENCE:.0%} or more")
-    by_class = {label: round(float(value), 4) for label, value in zip(classes, probabilities, strict=True)}
-    return Prediction(file, classes[int(order[0])], by_class, prediction_set, tuple(warnings))
+    return Prediction(
+        file,
+        classes[int(order[0])],
+        {label: round(float(value), 4) for label, value in zip(classes, probabilities, strict=True)},
+        prediction_set,
+        not reasons,
+        tuple(reasons),
+        tuple(warnings),
+    )
