@@ -6,7 +6,7 @@ MAX_IMAGES ?= 20000
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro repaired test lint app check-bytes stale bench fuzz kill readme lock repository
+.PHONY: repro pull repaired test lint app check-bytes stale bench fuzz kill readme lock repository
 
 # The quickstart, or one recipe: `make repro RECIPE=edge`.
 repro: repository .venv/installed repaired
@@ -35,6 +35,10 @@ lint: .venv/installed
 # The local web app for trained models.
 app: .venv/installed
 	brain-tumor app
+
+# Download results from the DVC remote instead of computing them: those of the quickstart, or of one recipe.
+pull: repository .venv/installed
+	@python tools/pull_results.py $(if $(RECIPE),stages/dvc.yaml:report@$(RECIPE))
 
 # Check in half a minute that this machine computes the bytes of the committed results. Needs no data.
 check-bytes: .venv/installed

@@ -89,7 +89,12 @@ def test_check_stale_clone_without_data_finds_changes(first: Project, tmp_path: 
     other.git("checkout", "-q", "--", "src")
     with (other.root / "stages/dvc.lock").open("a") as file:
         file.write("  renamed@one:\n    cmd: python renamed.py\n")
-    assert "renamed@one is not a stage any more" in other.run(*check, code=1, **NO_DATA)
+    message = other.run(*check, code=1, **NO_DATA)
+    assert "entries of stages that do not exist any more" in message
+    assert "renamed@one" in message
+    assert "stages/dvc.lock: deleted renamed@one" in other.run(*check, "--drop", **NO_DATA)
+    assert "stages are up to date" in other.run(*check, **NO_DATA)
+    assert not other.run("git", "status", "--short", "stages"), "every other line is as it was"
     for lock in other.root.rglob("dvc.lock"):
         lock.unlink()
     assert "Stale:" in other.run(*check, code=1, **NO_DATA), "the default report was never run"

@@ -15,6 +15,7 @@ from project import AUTHOR, Project
 BY_CI = ".ci/run runs it"
 BY_EXPERIMENTS = "tests/pipeline/test_experiments.py runs it"
 BY_STUDIES = "tests/studies/test_studies.py runs it, with parameters for a small recipe"
+BY_CONFLICTS = "tests/tools/test_merge_conflicts.py runs it"
 BY_APP = "runs until it is stopped; tests/app/test_server.py starts the server"
 BY_GATE = "its exit code is 1 where images are shared; tests/commands/test_gate.py runs it"
 NOT_RUN = {
@@ -24,11 +25,16 @@ NOT_RUN = {
     "python tools/check_bytes.py --write": "writes the file that the check compares with; .ci/run runs the check",
     "python3 -m venv .venv && . .venv/bin/activate": "`make`, which .ci/run runs, does the same",
     "python -m pytest tests/splits": "the test suite runs these tests",
-    "dvc exp run -P -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,
+    "dvc exp run stages/dvc.yaml:report@edge -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,
     "dvc exp apply <name>": BY_EXPERIMENTS,
     "dvc exp run --queue stages/dvc.yaml:train@edge -S recipes.edge.train.optimizer.lr=0.0005": BY_EXPERIMENTS,
     "dvc exp run --queue stages/dvc.yaml:train@edge -S recipes.edge.train.optimizer.lr=0.002": BY_EXPERIMENTS,
     "dvc queue start": BY_EXPERIMENTS,
+    "dvc remote modify team verify true": "tests/pipeline/test_damaged_remote.py runs it",
+    "git checkout --ours stages/dvc.lock": BY_CONFLICTS,
+    "dvc get <repository> models/edge --remote team --remote-config url=s3://bucket/brain-tumor-mri verify=true": (
+        "needs a remote on a server; tests/pipeline/test_remote.py gets a model from one"
+    ),
     "dvc repro stages/crossval/dvc.yaml": BY_STUDIES,
     "dvc repro stages/crossval/dvc.yaml:crossval@0": BY_STUDIES,
     "dvc repro stages/crossval/dvc.yaml:repeat@recipe0-2": BY_STUDIES,
@@ -107,7 +113,9 @@ def change_parameter(project: Project) -> None:
 
 # Preparation of a command so that it has something to do, and a part of its output.
 PREPARATIONS: dict[str, tuple[Callable[[Project], None], str]] = {
-    "dvc pull": (remove_results, "added"),
+    "make pull": (remove_results, "Everything is here"),
+    "make pull RECIPE=edge": (remove_results, "Everything is here"),
+    "dvc pull --with-deps dvc.yaml:deliver": (remove_results, "added"),
     "dvc repro --pull --allow-missing": (change_parameter, "Running stage 'stages/dvc.yaml:evaluate@one'"),
 }
 
