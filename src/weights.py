@@ -5,7 +5,7 @@ import logging
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.outputs import atomic_outputs, write_json
 from brain_tumor.core.params import read_params
-from brain_tumor.pretrained.weights import BackboneParams, save_weights
+from brain_tumor.pretrained.weights import BackboneParams, HubWeights, save_weights
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,12 @@ def main(name: str) -> None:
         backbone = save_weights(params, folder)
         write_json(folder / "backbone.json", backbone)
     log.info("%s: %s", name, backbone["source"])
+    if isinstance(params.weights, HubWeights) and not params.weights.sha256:
+        log.info(
+            "to have the next download compared with this one, set backbones.%s.weights.sha256: %s",
+            name,
+            backbone["sha256"],
+        )
 
 
 if __name__ == "__main__":

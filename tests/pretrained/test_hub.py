@@ -1,15 +1,18 @@
 """The hub's real client with a loopback server, in processes with a clean environment."""
 
+import hashlib
 import random
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.pretrained.hub import fetch_weights
-from servers import SIGNATURE, HubServer, run_clean
+from raw_server import ENDLESS, SLOW, Answer, RawServer, endless
+from servers import SIGNATURE, Handler, HubServer, run_clean
 
 REPO = "timm/some_model.in1k"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -143,3 +146,98 @@ def test_fetch_weights_no_connection_error_says_how_to_copy_the_file(tmp_path: P
     ):
         assert text in result.stderr
     assert not (tmp_path / "weights").exists()
+
+
+class Mirror(HubServer):
+    """A mirror that sends its own headers instead of those of the hub, and the file without a redirect."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__(FILES)
+        self.headers = headers
+
+    def respond(self, request: Handler, path: str, query: str, body: bytes) -> None:
+        """Send the file with the headers."""
+        headers = {"X_Repo_Commit": COMMIT, "ETag": '"0123abcd"', **self.headers}
+        request.reply(200, WEIGHTS, **{name: value for name, value in headers.items() if value})
+
+
+def names(folder: Path) -> set[str]:
+    """Return all files below a folder and beside it."""
+    return {path.relative_to(folder.parent).as_posix() for path in folder.parent.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("header", ["ETag", "X_Linked_ETag", "X_Repo_Commit"])
+@pytest.mark.parametrize(
+    "value",
+    ["{outside}", '"{outside}"', 'W/"{outside}"', "../../../../../../outside", '"../outside"', "a/b", "..", "a.b"],
+    ids=map(str, range(8)),
+)  # fmt: skip
+def test_fetch_weights_mirror_cannot_name_files(header: str, value: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with Mirror({header: value.format(outside=tmp_path / "outside")}) as server:
+        result = fetch(server.url, home)
+    assert result.returncode == 1
+    assert "127.0.0.1 sent a header" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not any(WEIGHTS in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not (tmp_path / "outside").exists()
+    assert {name for name in names(home) if not name.startswith("home/.cache/huggingface/hub/")} == set()
+
+
+@pytest.mark.parametrize("etag", ['"0123abcd"', "0123abcd", 'W/"0123abcd"', '"0123abcd-12"', "0x8DCAFE"])
+def test_fetch_weights_mirror_with_usual_headers_is_accepted(etag: str, tmp_path: Path) -> None:
+    with Mirror({"ETag": etag}) as server:
+        assert fetch(server.url, tmp_path).returncode == 0
+    assert (tmp_path / "weights/model.safetensors").read_bytes() == WEIGHTS
+
+
+def fetch_limited(url: str, home: Path, sha256: str = "") -> subprocess.CompletedProcess[str]:
+    """Fetch with limits that a test reaches soon."""
+    code = (
+        "import brain_tumor.pretrained.hub as hub; hub.RESPONSE_SECONDS = 2.0; hub.MAX_BYTES = 2**20; "
+        f"hub.fetch_weights({REPO!r}, {COMMIT!r}, 'model.safetensors', Path('weights'), {sha256!r})"
+    )
+    return run_clean(code, home, HF_ENDPOINT=url)
+
+
+HUB_HEAD = f"HTTP/1.1 200 OK\r\nX-Repo-Commit: {COMMIT}\r\nETag: 0123\r\n".encode()
+
+
+@pytest.mark.parametrize("name", [*SLOW, *ENDLESS])
+def test_fetch_weights_slow_or_endless_mirror_is_given_up(name: str, tmp_path: Path) -> None:
+    """The client asks for the headers first (HEAD), so that a body is sent only where these are complete."""
+    answer: Answer = {**SLOW, **ENDLESS}[name]
+    start = time.monotonic()
+    with RawServer(answer) as server:
+        result = fetch_limited(server.url, tmp_path)
+    assert time.monotonic() - start < 30
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "error: model.safetensors of" in result.stderr
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (endless(bytes(2**14), HUB_HEAD + b"\r\n"), "sent more than 1,048,576 bytes"),
+        (endless(b"a", HUB_HEAD + b"\r\n", 0.05), "sent less than 65,536 bytes in 2 s"),
+    ],
+    ids=["endless", "drip"],
+)
+def test_fetch_weights_body_has_limits(body: Answer, message: str, tmp_path: Path) -> None:
+    with RawServer(body) as server:
+        result = fetch_limited(server.url, tmp_path)
+    assert result.returncode == 1
+    assert f"127.0.0.1 {message}" in result.stderr
+    assert not (tmp_path / "weights").exists()
+
+
+def test_fetch_weights_other_bytes_than_expected_are_refused(tmp_path: Path) -> None:
+    digest = hashlib.sha256(WEIGHTS).hexdigest()
+    with HubServer(FILES) as server:
+        refused = fetch_limited(server.url, tmp_path, "0" * 64)
+        assert f"has the SHA-256 {digest}, but params.yaml expects {'0' * 64}" in refused.stderr
+        assert not (tmp_path / "weights").exists()
+        assert fetch_limited(server.url, tmp_path, digest).returncode == 0

@@ -123,8 +123,9 @@ def test_fetch_unknown_version_error_names_it(tmp_path: Path) -> None:
 
 def test_fetch_service_without_response_times_out(tmp_path: Path) -> None:
     code = """
+from brain_tumor.datasets import http_limits
 from brain_tumor.sources.kaggle import client
-client.TIMEOUT_SECONDS = (1, 0.2)
+http_limits.TIMEOUT_SECONDS = (1, 0.2)
 client.fetch("someone/brain-scans", 1, Path("downloads"))
 """
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -18,15 +18,19 @@ from tqdm import tqdm
 
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import remove
+from brain_tumor.datasets.http_limits import MAX_JSON_BYTES, LimitedAdapter, Limits, SlowServiceError, TooLargeError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_WAIT_SECONDS = (1.0, 4.0, 16.0, 30.0)  # before each further attempt
 MAX_WAIT_SECONDS = 120.0  # limit for what a service may request by Retry-After
-TIMEOUT_SECONDS = (20, 60)  # to connect, and between two pieces of a body
 RETRYABLE_STATUS = (408, 425, 429, 500, 502, 503, 504)
 CHUNK_BYTES = 2**12  # small, since the chunk that is being read when a connection breaks is lost
+MAX_FILE_BYTES = 2**33  # 8 GiB, of a file without an expected size
+# A JSON document has 60 s in all: no window is ever complete.
+JSON_LIMITS = Limits(response_seconds=60, window_bytes=2**23, window_seconds=60, max_bytes=MAX_JSON_BYTES)
+FILE_LIMITS = Limits(response_seconds=120, window_bytes=2**16, window_seconds=60, max_bytes=MAX_FILE_BYTES)
 
 
 class HttpStatusError(Exception):
@@ -97,13 +101,13 @@ def get_json(url: str, headers: Mapping[str, str], name: str) -> Any:
 
     Raises:
         HttpStatusError: a status other than 2xx that is not worth a retry.
-        UserError: no response, or a response that is not JSON.
+        UserError: no response, or a response that is not JSON or exceeds JSON_LIMITS.
     """
 
     def request() -> Any:
-        with _get(url, headers, allow_redirects=False) as response:
+        with _get(url, headers, JSON_LIMITS, allow_redirects=False) as response:
             require_success(response)
-            return response.json()
+            return json.loads(b"".join(response.iter_content(CHUNK_BYTES)))
 
     return with_retries(request, name)
 
@@ -117,7 +121,8 @@ def download(url: str, target: Path, expected: ExpectedFile, name: str) -> Path:
     Args:
         url: never part of a message, since it may be signed.
         target: path of the file.
-        expected: a file without these properties is deleted.
+        expected: a file without these properties is deleted; one that gets larger is given up at once. A file of
+            unknown size may have MAX_FILE_BYTES, and no file may be slower than FILE_LIMITS.
         name: name of the file in messages.
 
     Returns:
@@ -133,7 +138,7 @@ def download(url: str, target: Path, expected: ExpectedFile, name: str) -> Path:
             if target.exists():
                 return target
             tmp_path, state_path = Path(f"{target}.partial"), Path(f"{target}.partial.json")
-            with_retries(lambda: _resume_download(url, tmp_path, state_path, name), name)
+            with_retries(lambda: _resume_download(url, tmp_path, state_path, expected, name), name)
             if problem := _validate_download(tmp_path, expected):
                 remove(tmp_path)
                 remove(state_path)
@@ -163,6 +168,10 @@ def with_retries(action: Callable[[], T], name: str) -> T:
             return action()
         except TransientError as error:
             failure = error
+        except SlowServiceError as error:
+            failure = TransientError(str(error))
+        except TooLargeError as error:
+            raise UserError(f"{name}: the service {error}") from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             failure = TransientError(f"could not be reached, or the connection broke ({type(error).__name__})")
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, RecursionError) as error:
@@ -215,9 +224,11 @@ class _Session(requests.Session):
             prepared_request.headers.pop("Authorization", None)
 
 
-def _get(url: str, headers: Mapping[str, str], **options: Any) -> requests.Response:
+def _get(url: str, headers: Mapping[str, str], limits: Limits, **options: Any) -> requests.Response:
     session = _Session()
-    return session.get(url, headers=dict(headers), timeout=TIMEOUT_SECONDS, auth=lambda request: request, **options)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, LimitedAdapter(limits))
+    return session.get(url, headers=dict(headers), auth=lambda request: request, stream=True, **options)
 
 
 class _DownloadState(NamedTuple):
@@ -235,7 +246,7 @@ class _DownloadState(NamedTuple):
 UNKNOWN_FILE = _DownloadState("", None)
 
 
-def _resume_download(url: str, tmp_path: Path, state_path: Path, name: str) -> None:
+def _resume_download(url: str, tmp_path: Path, state_path: Path, expected: ExpectedFile, name: str) -> None:
     """Request the bytes of a file that are missing in `tmp_path` and append them; return when it is complete.
 
     Raises:
@@ -246,7 +257,8 @@ def _resume_download(url: str, tmp_path: Path, state_path: Path, name: str) -> N
     offset = tmp_path.stat().st_size if state.etag or state.size else 0
     if offset and offset == state.size:
         return
-    with _get(url, _range_headers(offset, state.etag), stream=True) as response:
+    max_bytes = MAX_FILE_BYTES if expected.size is None else expected.size
+    with _get(url, _range_headers(offset, state.etag), FILE_LIMITS._replace(max_bytes=max_bytes)) as response:
         if response.status_code == 416:  # the service has another, shorter file now
             remove(tmp_path)
             raise TransientError("responded with HTTP status 416", 416)
@@ -259,8 +271,14 @@ def _resume_download(url: str, tmp_path: Path, state_path: Path, name: str) -> N
         if not offset:  # before the state is written: old bytes must never be paired with a new state
             remove(tmp_path)
         state = _parse_state(response, offset)
+        if (state.size or 0) > max_bytes:
+            raise TooLargeError(f"would send {state.size:,} bytes, more than {max_bytes:,}")
         _write_state(state_path, state)
-        _append_body(response, tmp_path, state.size, name)
+        try:
+            _append_body(response, tmp_path, state.size, name)
+        except TooLargeError:
+            remove(tmp_path)
+            raise
     if state.size is not None and tmp_path.stat().st_size < state.size:
         raise requests.ConnectionError("the body is incomplete")
 

@@ -40,11 +40,13 @@ class HubWeights(Block):
     Attributes:
         repo: `owner/name`.
         revision: the commit, 40 hex digits.
+        sha256: SHA-256 of the file, hexadecimal; '' is not checked, and the digest found is logged.
     """
 
     kind: Literal["hub"]
     repo: str
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
 class FileWeights(Block):
@@ -100,7 +102,7 @@ def save_weights(params: BackboneParams, folder: Path) -> dict[str, Any]:
         save_file(_read_package(weights.package, params.architecture), folder / WEIGHTS_FILE)
         source = f"package {weights.package}"
     elif isinstance(weights, HubWeights):
-        fetch_weights(weights.repo, weights.revision, WEIGHTS_FILE, folder)
+        fetch_weights(weights.repo, weights.revision, WEIGHTS_FILE, folder, weights.sha256)
         source = f"hub {weights.repo}@{weights.revision}"
     elif isinstance(weights, FileWeights):
         _copy_verified(Path(weights.path), weights.sha256, folder / WEIGHTS_FILE)

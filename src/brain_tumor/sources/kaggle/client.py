@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from filelock import FileLock
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.outputs import remove
 from brain_tumor.datasets.http import (
-    TIMEOUT_SECONDS,
+    MAX_FILE_BYTES,
     HttpStatusError,
     TransientError,
     is_web_page,
@@ -26,11 +27,14 @@ from brain_tumor.datasets.http import (
     service_url,
     with_retries,
 )
+from brain_tumor.datasets.http_limits import LimitedAdapter, Limits, TooLargeError
 from brain_tumor.datasets.readers.zip_archive import find_corruption
 
 log = logging.getLogger(__name__)
 
 SERVICE_URL = "https://api.kaggle.com"
+# The client reads an archive in pieces of 1 MiB.
+LIMITS = Limits(response_seconds=120, window_bytes=2**20, window_seconds=600, max_bytes=MAX_FILE_BYTES)
 HANDLE = re.compile(r"[\w-]+/[\w-]+", re.ASCII)
 
 SIGN_IN = """\
@@ -110,6 +114,9 @@ def _download(handle: str, version: int, folder: Path) -> None:
             require_success(error.response)
         except requests.RequestException:
             raise
+        except TooLargeError:
+            remove(folder)
+            raise
         except ValueError:
             # The URL expired while the client resumed: the client has saved the error page as the archive and would
             # append to it next time.
@@ -144,33 +151,16 @@ def _import_client() -> Any:
     """Return Kaggle's client, signed in if it finds credentials, otherwise anonymous.
 
     The client has no setting for the URL of the service, but reads it from a table. The table is changed before the
-    import, which already sends a token to the service to be verified.
+    import, which already sends a token to the service to be verified; so are the limits of its responses, which it
+    leaves to `requests`.
     """
     from kagglesdk import kaggle_env
 
     kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = _kaggle_url()
+    vars(requests.sessions)["HTTPAdapter"] = partial(LimitedAdapter, LIMITS)  # of each new session
     with _quiet_import():
         import kaggle
-    build_client = kaggle.api.build_kaggle_client
-
-    def build_client_with_timeout() -> Any:
-        client = build_client()
-        http = client.http_client()
-        http._init_session()
-        for scheme in ("https://", "http://"):
-            http._session.mount(scheme, _TimeoutAdapter())
-        return client
-
-    kaggle.api.build_kaggle_client = build_client_with_timeout
     return kaggle.api
-
-
-class _TimeoutAdapter(requests.adapters.HTTPAdapter):
-    """Adds a timeout to requests without one: the client's first request has none."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or TIMEOUT_SECONDS
-        return super().send(request, *args, **options)
 
 
 @contextmanager
