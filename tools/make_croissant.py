@@ -34,7 +34,8 @@ COLUMN_TEXTS = {
     "duplicate_id": "equal for versions of one image: copies, re-encoded, rescaled, mirrored or rotated ones",
     "orientation": "transform that aligns the image with the first one of its duplicate_id",
     "group": "equal for images that must be in one part of a split: duplicates, adjacent slices, one patient or series",
-    "doubt": "why the label may be wrong or the file cannot be used, empty if there is no reason",
+    "doubt": "why the label may be wrong or the file cannot be used (another label in its source, duplicates with "
+    "different labels, unreadable, blank); empty if there is no reason",
     "fold": "number of one of five folds that keep groups apart; empty if the image cannot be used",
 }
 

@@ -78,6 +78,11 @@ def test_make_list_facts_of_a_file_are_not_passed_on_and_another_label_is_a_doub
     columns = ["source", "slice", "source_label", "doubt"]
     assert [images.at["a/0.png", column] for column in columns] == ["somewhere", "7", "b", OTHER_LABEL]
     assert [images.at["a/6.png", column] for column in columns] == ["", "", "", ""]
+    # Of two duplicates with different labels, the source says which label is wrong; neither is in a fold.
+    table = table.assign(source_label=np.where(table["path"].isin(["a/4.png", "b/4 conflict.png"]), "a", ""))
+    images = make_list(table, NOBODY).set_index("path")
+    assert images.loc[["a/4.png", "b/4 conflict.png"], "doubt"].tolist() == [CONFLICT, OTHER_LABEL]
+    assert images.loc[["a/4.png", "b/4 conflict.png"], "fold"].tolist() == ["", ""]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -94,7 +94,8 @@ def make_list(table: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
             patient, series, source_fold, source_label: where known, also for duplicates of known images.
             source, slice: of the file itself, where known.
             duplicate_id, orientation, group: see the audit.
-            doubt: why the label may be wrong or the image is not usable, '' if there is no reason.
+            doubt: why the label may be wrong or the image is not usable, '' if there is no reason. Of duplicates with
+                different labels, those with another label than in their source are told from the others.
             fold: number of a fold from 0 to 4, which keeps groups apart; '' for images that are not usable, and for
                 all images if a class has too few groups.
     """
@@ -112,7 +113,7 @@ def make_list(table: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
     result = table.rename(columns={"fold": "source_fold"}).assign(
         source=facts["source"],
         slice=facts["slice"],
-        doubt=reasons.where(reasons != "", np.where(labels_differ(table), OTHER_LABEL, "")),
+        doubt=reasons.mask(labels_differ(table) & (table["problem"] == ""), OTHER_LABEL),
         fold=folds.reindex(table.index).fillna(""),
     )
     return result[list(COLUMNS)].sort_values(["sha256", "path"], ignore_index=True)
