@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from brain_tumor.audit.transforms import apply_transform
 from brain_tumor.commands.clean import main
+from clinical_files import make_dicom
 from heads import head, png
 
 
@@ -66,6 +68,21 @@ def test_clean_links_need_a_new_folder_outside_and_files(images: Path) -> None:
         main([str(images), "--out", "list.csv", "--link", "kept"])
     assert not Path("list.csv").exists()
     assert not Path("kept").exists()
+
+
+def test_clean_links_dicom_files_and_names_that_are_escaped(images: Path) -> None:
+    for number, name in enumerate(("IM0001", "IM0002", "x.dcm")):
+        content = make_dicom(head(20 + number % 2).astype(np.int16), PatientID=name)
+        (images / "a" / name).write_bytes(content)
+    (images / "a" / "new\nline.png").write_bytes(png(head(30)))
+    assert main([str(images), "--out", "list.csv", "--link", "kept"]) == 0
+    table = pd.read_csv("list.csv", keep_default_na=False)
+    assert {"a/IM0002", "a/new\\nline.png"} < set(table.loc[table["kept"], "path"])
+    kept = {path.relative_to("kept").as_posix() for path in Path("kept").rglob("*") if path.is_symlink()}
+    assert {"a/IM0002", "a/new\nline.png"} < kept
+    assert len({"a/IM0001", "a/x.dcm"} & kept) == 1
+    assert len(kept) == table["kept"].sum()
+    assert (Path("kept") / "a/IM0002").read_bytes() == (images / "a/IM0002").read_bytes()
 
 
 def test_clean_links_of_an_archive_are_an_error_even_beside_its_unpacked_files(images: Path) -> None:

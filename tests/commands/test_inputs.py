@@ -4,9 +4,10 @@ import io
 import logging
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from brain_tumor.audit.transforms import apply_transform
 from brain_tumor.commands.audit import main
 from brain_tumor.commands.inputs import Inputs, ReadOptions, open_inputs
 from brain_tumor.core.errors import UserError
-from clinical_files import make_body, make_nifti
+from clinical_files import make_body, make_dicom, make_nifti
 from heads import head, png
 
 FILES = {"a/1.png": png(head(1)), "b/2.png": png(head(2)), "b/v.nii": make_nifti(make_body()), "notes.txt": b"text"}
@@ -64,6 +65,20 @@ def test_open_inputs_folder_and_archives_give_the_same_images() -> None:
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 2 + 5
     assert found[0]["a/1.png"] == ("a", "", FILES["a/1.png"])
+
+
+@pytest.mark.parametrize("make", [write, write_zip], ids=["folder", "zip"])
+def test_open_inputs_knows_the_file_of_each_image_that_is_the_only_one_of_its_file(make: Callable[..., Path]) -> None:
+    dicom = make_dicom(head(1).astype(np.int16))
+    files = {"a/IM1": dicom, "a/IM1.png": png(head(2)), "a/x.dcm": dicom, "a/x.007": dicom, "b/v.nii": FILES["b/v.nii"]}
+    files |= {"a/plain.003.png": png(head(4)), "a/plain": png(head(5)), "b/new\nline.png": png(head(6))}
+    with open_inputs([make("source" if make is write else "source.zip", files)], ReadOptions()) as inputs:
+        assert len(inputs.index) == 7 + 5
+        assert inputs.files == {
+            "a/IM1.png (converted)": "a/IM1", "a/IM1.png": "a/IM1.png", "a/x.dcm.png": "a/x.dcm",
+            "a/x.007.png": "a/x.007", "a/plain.003.png": "a/plain.003.png", "a/plain": "a/plain",
+            "b/new\\nline.png": "b/new\nline.png",
+        }  # fmt: skip
 
 
 def test_open_inputs_table_needs_no_labels_and_knows_all_names_of_splits() -> None:

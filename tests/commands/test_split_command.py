@@ -9,6 +9,7 @@ import pytest
 from brain_tumor.audit.transforms import apply_transform
 from brain_tumor.commands import gate
 from brain_tumor.commands.split import main
+from clinical_files import make_dicom
 from heads import head, png
 
 
@@ -66,6 +67,18 @@ def test_split_names_and_order_do_not_matter(images: Path, tmp_path: Path) -> No
     assert main([str(other), "--out", "two.csv", "--seed", "5"]) == 0
     one, two = (pd.read_csv(file).sort_values(["group", "label", "split"]) for file in ("one.csv", "two.csv"))
     assert one[["group", "label", "split"]].to_numpy().tolist() == two[["group", "label", "split"]].to_numpy().tolist()
+
+
+def test_split_of_dicom_files_is_a_table_that_the_gate_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "1")
+    for number in range(8):
+        path = tmp_path / f"dicom/{'ab'[number % 2]}/IM{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_dicom(head(number).astype(np.int16), PatientID=f"P{number}"))
+    assert main([str(tmp_path / "dicom"), "--out", str(tmp_path / "dicom/split.csv"), "--test", "0.25"]) == 0
+    table = pd.read_csv(tmp_path / "dicom/split.csv", keep_default_na=False)
+    assert sorted(table["path"]) == sorted(f"{'ab'[number % 2]}/IM{number}" for number in range(8))
+    assert gate.main(["--table", str(tmp_path / "dicom/split.csv")]) == gate.PASSED
 
 
 def make_related_images(folder: Path, seed: int) -> dict[str, int]:

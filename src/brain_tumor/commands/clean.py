@@ -14,6 +14,7 @@ from brain_tumor.commands.inputs import (
     ReadOptions,
     add_read_options,
     is_table,
+    name_files,
     open_inputs,
     parse_read_options,
 )
@@ -79,18 +80,15 @@ def clean_source(source: Path, out: Path, options: ReadOptions, per: str, link: 
     with open_inputs([source], options) as inputs:
         table, _ = audit_once(inputs.index, inputs.images.read, "clean", options.use_cache)
         kept = choose_kept(table, KEYS[per])
-        if link is not None and (missing := [path for path in kept if not (root / path).is_file()]):
-            raise UserError(
-                f"--link: {missing[0]} is not a file in {root}, but part of a file, or its name has characters that "
-                "the list cannot show"
-            )
+    if link is not None and (missing := [path for path in kept if path not in inputs.files]):
+        raise UserError(f"--link: {missing[0]} is not a file in {root}, but part of a file")
     table = table.assign(kept=table["path"].isin(set(kept)), reason=find_reasons(table))
     related = "another image of its duplicates is kept" if per == "duplicates" else "another image of its group is kept"
     table["reason"] = table["reason"].where(table["kept"] | (table["reason"] != ""), related)
     with atomic_outputs(out) as (path,):
-        write_csv(path, table[COLUMNS])
+        write_csv(path, name_files(table[COLUMNS], inputs))
     if link is not None:
-        link_files(root, kept, link)
+        link_files(root, [inputs.files[path] for path in kept], link)
     log.info("written: %s: %d of %d images kept", out, len(kept), len(table))
     for reason, count in table.loc[~table["kept"], "reason"].value_counts().items():
         log.info("not kept: %d × %s", count, reason)

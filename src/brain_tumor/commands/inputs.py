@@ -4,7 +4,8 @@ import argparse
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -32,6 +33,8 @@ SPLIT_CELLS = {spell(name): side for name, side in SPLITS.items() for spell in (
 TABLE_RULES = TableRules(("path",), {"": "", **SPLIT_CELLS})
 ADVICE = Advice("name the folder", "unpack it, and name the folder", "name the folder that contains it")
 WHOLE_NUMBER = re.compile(r"^(\d+)\.0$")  # as pandas writes the numbers of a column that has empty cells
+# Path of an image that was made of a file: the file's, the number of a frame, slice or page, and an ending.
+CONVERTED = re.compile(r"(.*?)(\.(?:[a-z]+-)?\d+)?\.png(?: \(converted\))*")
 MAX_LABELS = 20  # that the log names
 MIN_IMAGES_OF_ONE_PATIENT = 3  # from which it is noticed that there is no other patient
 LAYOUT_HELP = """
@@ -92,12 +95,14 @@ class Inputs:
         images: reads an image by its path in the index.
         skipped: the files of all sources that are no images.
         sources: the sources by name.
+        files: by path in the index, the file of each image that is the only one of its file: `x.dcm` of `x.dcm.png`.
     """
 
     index: pd.DataFrame
     images: SourceImages
     skipped: SkippedFiles
     sources: dict[str, Path]
+    files: dict[str, str]
 
 
 def add_read_options(parser: argparse.ArgumentParser) -> None:
@@ -140,10 +145,11 @@ def open_inputs(paths: Sequence[Path], options: ReadOptions, shared_patients: bo
     has_prefixes = len(sources) > 1
     with tempfile.TemporaryDirectory() as scratch:
         indexes, images = [], {}
+        only_images: dict[str, str] = {}
         for name, path in sources.items():
             others, folder = SkippedFiles(), Path(scratch) / name
             folder.mkdir()
-            index, images[name] = _read_source(path, name, folder, options, others)
+            index, images[name], own_files = _read_source(path, name, folder, options, others)
             others.log_summary(name)
             if index.empty:
                 raise UserError(f"no image in {path}, which has {describe_skipped(others)}")
@@ -152,11 +158,12 @@ def open_inputs(paths: Sequence[Path], options: ReadOptions, shared_patients: bo
             prefix = f"{name}/" if has_prefixes else ""
             skipped.update(others, prefix)
             index["path"] = prefix + index["path"]
+            only_images |= {prefix + image: prefix + file for image, file in own_files.items()}
             if prefix and not shared_patients:
                 index["patient"] = index["patient"].where(index["patient"] == "", prefix + index["patient"])
             indexes.append(index.assign(dataset=name))
         joint = pd.concat(indexes, ignore_index=True).fillna("").sort_values("path", ignore_index=True)
-        yield Inputs(joint, SourceImages(images, has_prefixes), skipped, sources)
+        yield Inputs(joint, SourceImages(images, has_prefixes), skipped, sources, only_images)
 
 
 def _name_sources(paths: Sequence[Path]) -> dict[str, Path]:
@@ -178,15 +185,16 @@ def _name_sources(paths: Sequence[Path]) -> dict[str, Path]:
 
 def _read_source(
     path: Path, name: str, scratch: Path, options: ReadOptions, skipped: SkippedFiles
-) -> tuple[pd.DataFrame, IndexedImages]:
-    """Index one source; what must be stored goes to `scratch`."""
+) -> tuple[pd.DataFrame, IndexedImages, dict[str, str]]:
+    """Index one source; what must be stored goes to `scratch`. The last result: see `find_only_images`."""
     images: IndexedImages
     only: list[OnlyPatient] = []
     settings = (options.volumes, skipped, options.patient_from_header, only.append)
     if is_table(path):
         folder, images = FolderFiles(path.parent, leave_out_folders=True), IndexedImages(path.parent, scratch)
         raw = read_by_table(folder, path.name, skipped, TABLE_RULES)
-        index = index_raw_images(raw, set(folder.names()), images, *settings)
+        names: Collection[str] = set(folder.names())
+        index = index_raw_images(raw, names, images, *settings)
     else:
         if path.suffix.lower() in OTHER_TABLES and path.is_file():
             raise UserError(f"{path} is not a CSV table: save it as CSV, under a name that ends with {TABLE_SUFFIX}")
@@ -201,7 +209,28 @@ def _read_source(
             index = index_images(files, labels, images, *settings)
     for found in only:
         warn_of_one_patient(name, found)
-    return index, images
+    return index, images, find_only_images(index["path"], names)
+
+
+def find_only_images(paths: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Return the file of each image that is the only one of its file.
+
+    Args:
+        paths: of the images in an index: those of files, or of frames, slices and pages that were made of files.
+        names: of the files.
+    """
+    files, found = {readable_path(name): name for name in names}, {}
+    for path in paths:
+        match = CONVERTED.fullmatch(path)
+        candidates = (path, *((match[1] + (match[2] or ""), match[1]) if match else ()))
+        found[path] = next((files[name] for name in candidates if name in files), "")
+    counts = Counter(found.values())
+    return {path: name for path, name in found.items() if name and counts[name] == 1}
+
+
+def name_files(table: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
+    """Return a table with the paths of files in place of those of images, where a file has one image."""
+    return table.assign(path=[readable_path(inputs.files.get(path, path)) for path in table["path"]])
 
 
 def is_table(path: Path) -> bool:

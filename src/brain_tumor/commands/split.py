@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from brain_tumor.audit.summary import log_summary, summarize_audit
 from brain_tumor.commands.cached_audit import audit_once
-from brain_tumor.commands.inputs import SOURCE_HELP, ReadOptions, add_read_options, open_inputs, parse_read_options
+from brain_tumor.commands.inputs import (
+    SOURCE_HELP,
+    ReadOptions,
+    add_read_options,
+    name_files,
+    open_inputs,
+    parse_read_options,
+)
 from brain_tumor.commands.out_paths import check_out_table
 from brain_tumor.commands.run_command import run_command
 from brain_tumor.core.errors import UserError
@@ -99,7 +106,7 @@ def split_sources(sources: Sequence[Path], out: Path, options: ReadOptions, para
     result[column] = split_rows(usable, checked)["part"] if checked.folds is None else assign_folds(usable, checked)
     result[column] = result[column].fillna("")
     with atomic_outputs(out) as (path,):
-        write_csv(path, result)
+        write_csv(path, name_files(result, inputs))
     log.info("written: %s", out)
     log.info("%s", pd.crosstab(result[column].replace("", "none"), result["label"].replace("", NO_LABEL)).to_string())
 
