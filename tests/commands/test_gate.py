@@ -268,9 +268,14 @@ def test_gate_images_that_were_not_fetched_are_unreadable(caplog: pytest.LogCapt
     assert found["reason"].str.contains("git lfs pull|does not exist").all()
     assert "  test/a/7.png (a link to a file that does not exist)" in caplog.messages
     assert main(["--train", "train", "--test", "test", "--allow", "unreadable=2"]) == PASSED
-    # Beside a table, they are not images of its data set.
+    # Beside a table, they are not images of its data set; those that it lists are.
+    write("test", {"a/readme": b"text", "b/5.hdr": b"x", "b/6_mask.png": png(head(6))})
     Path("test/split.csv").write_text("path,split\na/5.png,test\n")
     assert main(["--train", "train", "--test", "test/split.csv"]) == PASSED
+    Path("test/split.csv").write_text("path,split\na/5.png,test\na/readme,test\na/6.png,test\n")
+    assert main(["--train", "train", "--test", "test/split.csv", "--out", "out"]) == FAILED
+    found = pd.read_csv("out/findings.csv", keep_default_na=False)
+    assert found["path"].tolist() == ["split.csv/a/6.png", "split.csv/a/readme"]
 
 
 def test_gate_damaged_member_of_an_archive_is_unreadable() -> None:

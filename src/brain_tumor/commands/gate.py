@@ -39,6 +39,11 @@ NOT_OPENED = re.compile(
     "a file that cannot be read|a folder that cannot be listed|an image file of more than|.* is corrupted |"
     ".* cannot be read: "
 )
+# The same of files beside a table that it does not list, see `readers.csv_table`.
+BESIDE_TABLE = re.compile(
+    "not listed in |the table of images|a mask of images|the header of|a header without|a hidden file|a link to|"
+    "not a regular file|a file that cannot be read|a folder that cannot be listed"
+)
 DESCRIPTION = f"""
 Check that no test image has anything in common with the training images: the same bytes or pixels, the same slice
 rescaled, re-encoded, mirrored or rotated, an adjacent slice, the same patient or series.
@@ -215,14 +220,19 @@ def find_absent_images(inputs: Inputs) -> dict[str, str]:
     """Return the files and folders that may be images and could not be opened, by path, with the reason.
 
     These are left out when a source is read: files and folders without permission, damaged members of archives, and
-    images that were not fetched, such as links to nothing and pointers of Git LFS. Beside a table, they are not images
-    of its data set, unless it lists them.
+    images that were not fetched, such as links to nothing and pointers of Git LFS. Of a table, these are all files that
+    it lists and that give no image.
     """
     found = {}
     for path, reason in inputs.skipped.table().itertuples(index=False, name=None):
         source = inputs.sources.get(path.partition("/")[0]) or next(iter(inputs.sources.values()))
         is_pointer = reason in POINTERS.values() or reason.startswith(DEAD_LINK)
-        is_image = identify(b"", path).kind is not None if is_pointer else bool(NOT_OPENED.match(reason))
-        if is_image and (reason in POINTERS.values() or not is_table(source)):
+        if is_table(source):
+            is_absent = not BESIDE_TABLE.match(reason)
+        elif is_pointer:
+            is_absent = identify(b"", path).kind is not None
+        else:
+            is_absent = bool(NOT_OPENED.match(reason))
+        if is_absent:
             found[path] = reason
     return found
