@@ -18,6 +18,7 @@ from torch import Tensor
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import Block
 from brain_tumor.local_files import find_local_file
+from brain_tumor.pretrained.fit import require_fit
 from brain_tumor.pretrained.hub import fetch_weights
 
 WEIGHTS_FILE = "model.safetensors"
@@ -111,6 +112,8 @@ def save_weights(params: BackboneParams, folder: Path) -> dict[str, Any]:
         source = f"none: random initialization of {weights.init}"
     config: Any = get_pretrained_cfg(params.architecture)
     path = folder / WEIGHTS_FILE
+    if isinstance(weights, HubWeights | FileWeights):  # a package is compared when it is read
+        require_fit(path, params.architecture)
     return {
         "architecture": params.architecture,
         "mean": list(config.mean),
@@ -122,7 +125,7 @@ def save_weights(params: BackboneParams, folder: Path) -> dict[str, Any]:
 
 
 def _copy_verified(path: Path, sha256: str, target: Path) -> None:
-    """Copy a safetensors file with the expected digest; its tensors are checked later, when the model is built."""
+    """Copy a safetensors file with the expected digest."""
     source = path if path.is_file() else find_local_file(str(path))
     if source is None:
         raise UserError(f"{path} was not found, neither in the repository nor in a folder of DATA_ARCHIVES")
