@@ -14,7 +14,7 @@ import compare_with_commit
 from brain_tumor.core.cli import PARAMS
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.params import read_params
-from brain_tumor.recipes.names import describe_unknown
+from brain_tumor.recipes.names import describe_unknown, find_name_problem
 
 # DVC ends with advice to add the changed files to Git, which is right only where the results were meant to change.
 ADVICE_BEGIN, ADVICE_END = "To track the changes with git, run:", "dvc config core.autostage true"
@@ -25,6 +25,7 @@ def main() -> None:
     """Run all stages; exit with DVC's exit code if one fails."""
     try:
         require_recipes(sys.argv[1:])
+        require_names()
     except UserError as error:
         sys.exit(f"error: {error}")
     with subprocess.Popen(["dvc", "repro", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, bufsize=1) as process:
@@ -42,6 +43,14 @@ def main() -> None:
     if process.returncode:
         sys.exit(process.returncode)
     compare_with_commit.main()
+
+
+def require_names() -> None:
+    """Raise a UserError if a name cannot be used: DVC reads all stages first, and would not name the recipe."""
+    for section in ("datasets", "backbones", "recipes"):
+        for name in read_params(PARAMS, section, dict[str, Any]):
+            if problem := find_name_problem(name):
+                raise UserError(f"{PARAMS}: {section}: {problem}")
 
 
 def require_recipes(targets: Sequence[str]) -> None:
