@@ -19,6 +19,7 @@ from PIL import Image
 
 from app_folder import write_app_folder
 from brain_tumor.app.html import NOT_CLINICAL
+from brain_tumor.app.uploads_folder import CLEANING_SECONDS, PARTIAL_SECONDS
 from brain_tumor.inference.predictor import GENERATED
 from heads import head
 from project import ROOT
@@ -39,17 +40,21 @@ def app_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     # Connections to other hosts go to a closed port.
     proxy = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1"}
     env = {**os.environ, "TMPDIR": str(temporary), "THREADS": "1", "PYTHONPATH": str(root / "src")} | proxy
-    process = subprocess.Popen(
-        [sys.executable, "-m", "brain_tumor.commands.main", "app", "--port", str(port)], cwd=root, env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    with (root / "app.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "brain_tumor.commands.main", "app", "--port", str(port)],
+            cwd=root,
+            env=env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         with socket.socket() as probe:
             if not probe.connect_ex(("127.0.0.1", port)):
                 break
         time.sleep(0.2)
-    assert process.poll() is None, process.communicate()[0]
+    assert process.poll() is None, (root / "app.log").read_text()
     yield f"http://127.0.0.1:{port}", temporary
     process.terminate()
     process.wait(30)
@@ -161,3 +166,52 @@ def test_app_page_is_local_without_external_links(app_server: tuple[str, Path]) 
         own = next((address[4][0] for address in addresses), "127.0.0.1")
         if not str(own).startswith("127."):
             assert probe.connect_ex((str(own), port)) != 0, "other machines are not served"
+
+
+def test_app_port_in_use_is_one_error(app_server: tuple[str, Path]) -> None:
+    port = app_server[0].rsplit(":", 1)[1]
+    line = [sys.executable, "-m", "brain_tumor.commands.main", "app", "--port", port]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    result = subprocess.run(line, env=env, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == f"error: another program uses port {port}: select another one with --port\n"
+
+
+def test_app_start_says_what_it_does_and_loads_no_torch_before_the_page(app_server: tuple[str, Path]) -> None:
+    code = "import sys, brain_tumor.app.server; sys.exit('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT / "src")}).returncode
+        == 0
+    )
+    end = time.monotonic() + START_SECONDS
+    log = app_server[1].parent / "app.log"
+    while "is loaded" not in log.read_text() and time.monotonic() < end:
+        time.sleep(0.2)
+    messages = ("the page is being prepared", f"The page is at {app_server[0]}", "are being loaded", "is loaded.")
+    places = [log.read_text().find(message) for message in messages]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_app_cut_off_upload_is_where_cleaning_finds_it(app_server: tuple[str, Path]) -> None:
+    address, temporary = app_server
+    host, port = address.removeprefix("http://").split(":")
+    head_of_part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000000\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + head_of_part + bytes(2_000_000)
+        )
+        time.sleep(1)
+    end = time.monotonic() + 20
+    while not files_of(temporary) and time.monotonic() < end:
+        time.sleep(0.1)
+    (uploads,) = temporary.iterdir()
+    cut_off = files_of(temporary)
+    assert [file.parent for file in cut_off] == [uploads], "where partial uploads are looked for"
+    old = time.time() - PARTIAL_SECONDS - 5
+    os.utime(cut_off[0], (old, old))
+    end = time.monotonic() + 3 * CLEANING_SECONDS
+    while files_of(temporary) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not files_of(temporary), "removed without a further upload"

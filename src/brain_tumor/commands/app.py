@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="brain-tumor app", description=__doc__)
     parser.add_argument("--port", type=int, default=7860, help=f"then open http://{HOST}:<port> (default: %(default)s)")
     args = parser.parse_args(argv)
+    if not is_free(args.port):
+        print(f"error: another program uses port {args.port}: select another one with --port", file=sys.stderr)
+        return 1
     print("brain-tumor app: the page is being prepared, which takes some seconds …", flush=True)
     try:
         # The folder of uploads is removed when the app ends, also on SIGTERM, and each file as soon as it is read.
@@ -39,11 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             page = build_page(Path())
             start_cleaning(Path(uploads))
-            threading.Thread(target=load_first_model, args=(first_recipe(Path()),), daemon=True).start()
             page.queue(max_size=MAX_QUEUED_REQUESTS).launch(
                 server_name=HOST,
                 server_port=args.port,
                 share=False,
+                quiet=True,
+                prevent_thread_lock=True,
                 state_session_capacity=MAX_SESSIONS,
                 max_file_size=MAX_UPLOAD_SIZE,
                 footer_links=[],
@@ -51,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 enable_monitoring=False,
                 css=STYLE,
             )
+            print(f"The page is at http://{HOST}:{args.port}. Stop the app with Ctrl+C.", flush=True)
+            threading.Thread(target=load_first_model, args=(first_recipe(Path()),), daemon=True).start()
+            page.block_thread()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -58,6 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error.name} is not installed: pip install '.[app]'", file=sys.stderr)
         return 1
     return 0
+
+
+def is_free(port: int) -> bool:
+    """Return whether no program listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):  # in use, not allowed, or not a number of a port
+            return False
+    return True
 
 
 def load_first_model(recipe: str) -> None:
