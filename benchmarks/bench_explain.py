@@ -47,6 +47,8 @@ class Requirement(NamedTuple):
 REQUIREMENTS: dict[Method, Requirement] = {
     "grad-cam": Requirement("backward", 1, min_share=0.8),
     "grad-cam++": Requirement("backward", 1),
+    "layer-cam": Requirement("backward", 1),
+    "hires-cam": Requirement("backward", 1),
     "integrated-gradients": Requirement("backward", 2 * IG_STEPS, num_images=2, min_share=0.8),
     "attention-rollout": Requirement("forward", 1, min_share=0.8),
     "attention-relevance": Requirement("backward", 1),
@@ -90,7 +92,7 @@ def measure_model(architecture: str, methods: Sequence[Method], device: torch.de
         count = REQUIREMENTS[method].num_images
 
         def run_method(method: Method = method, count: int = count) -> None:
-            compute_attributions(method, model, images[:count], targets[:count], "last", device)
+            compute_attributions([method], model, images[:count], targets[:count], "last", device)
 
         try:
             run_method(count=1)

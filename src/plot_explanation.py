@@ -55,7 +55,7 @@ def plot_sheets(sheets: Path, folder: Path, enhanced: Path, data: dict[str, Any]
             else {"for any class": predicted[method][k]}
             for k, case in cases.iterrows()
         ]
-        layer = f", {data['layer']} layer" if method.startswith("grad-cam") else ""
+        layer = f", {data['layer']} layer" if method.endswith(("-cam", "-cam++")) else ""
         plot_heat_cases(sheets / f"{method}.png", heat_cases(cases, images, heats, masks), f"{title}: {method}{layer}")
     if len(methods) > 1:
         first = cases.drop_duplicates(["label", "kind"])
@@ -80,7 +80,11 @@ def plot_charts(charts: Path, folder: Path, data: dict[str, Any], title: str) ->
     plot_mean_maps(charts / "mean.png", maps, outside_head, data["class_counts"], f"{title}: mean maps")
     images = f"{data['num_images_checks']} test images"
     plot_deletion_insertion(
-        charts / "removal.png", data["curves"], data["methods"], f"{title}: deletion and insertion, {images}"
+        charts / "removal.png",
+        data["curves"],
+        data["fractions"],
+        data["methods"],
+        f"{title}: deletion and insertion, {images}",
     )
     plot_randomization(
         charts / "randomized.png",

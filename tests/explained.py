@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from brain_tumor.attribution.localization import blurred_noise_maps
+from brain_tumor.attribution.control_maps import blurred_noise_maps
 from brain_tumor.attribution.methods import Attributions, Method, compute_attributions
 from brain_tumor.core.types import Gray, Ints, Maps, Masks
 from brain_tumor.models.classifier import Classifier
@@ -62,7 +62,7 @@ def attribute_on_cpu(
     method: Method, model: Classifier, images: torch.Tensor, targets: Any, layer: Any = "last"
 ) -> Attributions:
     """Explain images (N, H, W) for one class each."""
-    return compute_attributions(method, model, images, torch.as_tensor(targets), layer, CPU)
+    return compute_attributions([method], model, images, torch.as_tensor(targets), layer, CPU)[method]
 
 
 def compute_maps(method: Method, model: Classifier, images: torch.Tensor, targets: Any, layer: Any = "last") -> Maps:
@@ -94,7 +94,8 @@ def get_value(
     table: pd.DataFrame, map_name: str, metric: str, baseline: str = "", stage: str = "", region: str = ""
 ) -> float:
     """Look up a metric over all classes in a table as `tabulate_means` makes it."""
-    columns = {"map": map_name, "metric": metric, "baseline": baseline, "stage": stage, "region": region, "class": ""}
+    columns = {"map": map_name, "metric": metric, "baseline": baseline, "stage": stage, "region": region}
+    columns |= {"size": "", "class": ""}
     matches = table[(table[list(columns)] == list(columns.values())).all(axis=1)]
     (value,) = matches["value"]
     return float(value)

@@ -277,7 +277,7 @@ def train(architecture: str, size: int, batch_size: int, params: TrainParams) ->
     if architecture.startswith("vit"):
         methods = ("attention-rollout", "attention-relevance")
     for method in methods:
-        maps = compute_attributions(method, model, images[:2], targets[:2], "last", CPU).maps
+        maps = compute_attributions([method], model, images[:2], targets[:2], "last", CPU)[method].maps
         yield f"{architecture}: {method}", maps
 
 

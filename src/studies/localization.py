@@ -7,8 +7,7 @@ import numpy as np
 
 from brain_tumor.attribution.cases import ExplainParams, sample_rows, select_test_rows
 from brain_tumor.attribution.explained_model import ExplainedModel, MapCache
-from brain_tumor.attribution.localization import localization_baselines
-from brain_tumor.attribution.measure import explain_true_classes, localization_table
+from brain_tumor.attribution.measure import explain_true_classes, measure_localization
 from brain_tumor.attribution.tables import summarize_table
 from brain_tumor.core.cli import PARAMS, run_stage
 from brain_tumor.core.errors import UserError
@@ -37,8 +36,7 @@ def main(name: str) -> None:
     cache = MapCache(ExplainedModel(model, config, params, device), images)
     maps = {method: result.maps for method, result in explain_true_classes(cache, sample).items()}
     mean_mask = tumors.of_rows(train["row"].tolist()).mean(0, dtype=np.float64).astype(np.float32)
-    baselines = localization_baselines(images[sample["row"].to_numpy()], mean_mask, params.seed)
-    table = localization_table(maps, baselines, tumors.of_rows(sample["row"].tolist()), sample, params)
+    table = measure_localization(cache, sample, maps, tumors.of_rows(sample["row"].tolist()), mean_mask)
     counts = {"model": {"test_images_with_mask": len(test), "training_images_with_mask": len(train)}}
     with atomic_outputs(f"metrics/{name}/localization.csv", f"metrics/{name}/localization.json") as (path, summary):
         write_csv(path, table.round(4))

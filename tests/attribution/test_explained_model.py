@@ -1,5 +1,7 @@
 """Maps of a recipe's images, each computed once."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -25,19 +27,27 @@ def make_cache(method: Method, monkeypatch: pytest.MonkeyPatch) -> tuple[MapCach
     """A cache, and a list to which each computation adds its number of images."""
     counts: list[int] = []
 
-    def explain(self: ExplainedModel, method: Method, images: Gray, targets: Ints) -> Attributions:
+    def explain(
+        self: ExplainedModel, methods: Sequence[Method], images: Gray, targets: Ints
+    ) -> dict[Method, Attributions]:
         counts.append(len(images))
         maps = images.astype(np.float32) + targets[:, None, None]
-        return Attributions(maps, targets / 10 if method == "integrated-gradients" else None)
+        return {
+            method: Attributions(maps, targets / 10 if method == "integrated-gradients" else None) for method in methods
+        }
 
     monkeypatch.setattr(explained_model.ExplainedModel, "explain", explain)
     return MapCache(make_explained(Classifier(make_config()), method), IMAGES), counts
 
 
+def explain(cache: MapCache, method: Method, rows: list[int], targets: list[int]) -> Attributions:
+    return cache.explain([method], np.array(rows, np.int64), np.array(targets, np.int64))[method]
+
+
 def test_map_cache_computes_each_map_once(monkeypatch: pytest.MonkeyPatch) -> None:
     cache, counts = make_cache("integrated-gradients", monkeypatch)
-    first = cache.explain("integrated-gradients", np.array([3, 1]), np.array([0, 2]))
-    second = cache.explain("integrated-gradients", np.array([1, 4, 1, 1]), np.array([2, 2, 0, 2]))
+    first = explain(cache, "integrated-gradients", [3, 1], [0, 2])
+    second = explain(cache, "integrated-gradients", [1, 4, 1, 1], [2, 2, 0, 2])
     assert counts == [2, 2], "row 4 and row 1 for another class are new"
     np.testing.assert_array_equal(first.maps, IMAGES[[3, 1]] + np.array([0, 2], np.float32)[:, None, None])
     expected = IMAGES[[1, 4, 1, 1]] + np.array([2, 2, 0, 2], np.float32)[:, None, None]
@@ -48,8 +58,8 @@ def test_map_cache_computes_each_map_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_map_cache_class_agnostic_method_shares_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     cache, counts = make_cache("attention-rollout", monkeypatch)
-    first = cache.explain("attention-rollout", np.array([0, 1]), np.array([0, 0]))
-    second = cache.explain("attention-rollout", np.array([0, 1]), np.array([1, 2]))
+    first = explain(cache, "attention-rollout", [0, 1], [0, 0])
+    second = explain(cache, "attention-rollout", [0, 1], [1, 2])
     assert counts == [2]
     np.testing.assert_array_equal(first.maps, second.maps)
     assert first.convergence_delta is None
@@ -57,15 +67,15 @@ def test_map_cache_class_agnostic_method_shares_maps(monkeypatch: pytest.MonkeyP
 
 def test_map_cache_without_rows_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     cache, counts = make_cache("grad-cam", monkeypatch)
-    assert cache.explain("grad-cam", np.zeros(0, np.int64), np.zeros(0, np.int64)).maps.shape == (0, 32, 32)
+    assert explain(cache, "grad-cam", [], []).maps.shape == (0, 32, 32)
     assert counts == []
 
 
 def test_map_cache_first_request_equals_the_uncached_maps() -> None:
     model, images = make_vit()
     explained, targets = make_explained(model, "attention-relevance"), np.array([2, 0, 1])
-    cached = MapCache(explained, images.numpy()).explain("attention-relevance", np.arange(3), targets)
-    np.testing.assert_array_equal(cached.maps, explained.compute_maps("attention-relevance", images.numpy(), targets))
+    cached = explain(MapCache(explained, images.numpy()), "attention-relevance", [0, 1, 2], [2, 0, 1])
+    np.testing.assert_array_equal(cached.maps, explained.compute_maps(images.numpy(), targets)["attention-relevance"])
 
 
 def test_predict_proba_gives_probabilities() -> None:

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from brain_tumor.attribution import methods
+from brain_tumor.attribution import checks, methods
 from brain_tumor.attribution.cases import ExplainParams
 from brain_tumor.attribution.explained_model import ExplainedModel, MapCache
-from brain_tumor.attribution.faithfulness import deletion_curves, normalized_infidelity, road
+from brain_tumor.attribution.faithfulness import deletion_curves, insertion_curves
 from brain_tumor.attribution.methods import Method
 from brain_tumor.attribution.randomization import cascading_randomization
-from brain_tumor.attribution.stability import max_sensitivity, stability_metrics
 from brain_tumor.core.types import Floats
 from brain_tumor.export.onnx_export import EndToEndModel
 from brain_tumor.models.classifier import Classifier
@@ -31,18 +31,18 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Deterministic algorithms, as in the stages, and short loops of the methods and checks."""
     monkeypatch.setattr(methods, "IG_STEPS", 2)
     monkeypatch.setattr(methods, "OCCLUSION_GRID", 2)
-    monkeypatch.setattr("brain_tumor.attribution.faithfulness.INFIDELITY_SQUARES", 2)
-    monkeypatch.setattr("brain_tumor.attribution.stability.SENSITIVITY_SAMPLES", 2)
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
 
 
-def make_explained(architecture: str = "resnet10t", head: str = "softmax", layer: str = "last") -> ExplainedModel:
+def make_explained(
+    architecture: str = "resnet10t", head: str = "softmax", layer: str = "last", method: Method = "grad-cam"
+) -> ExplainedModel:
     """Make a model of two classes on the device."""
     config = make_config(architecture, 2, head)
     model = make_model(architecture=architecture, classes=2, head=head).eval().to(CUDA)
-    params = ExplainParams.model_validate({"methods": METHODS, "layer": layer, "num_cases": 1, "seed": 0})
+    params = ExplainParams.model_validate({"methods": (method,), "layer": layer, "num_cases": 1, "seed": 0})
     return ExplainedModel(model, config, params, CUDA)
 
 
@@ -59,27 +59,25 @@ def make_explained(architecture: str = "resnet10t", head: str = "softmax", layer
 def test_explain_on_cuda(method: Method, architecture: str, head: str, layer: str) -> None:
     with fake_cuda():
         cache = MapCache(make_explained(architecture, head, layer), PIXELS)
-        result = cache.explain(method, np.arange(3), CLASSES)
+        result = cache.explain([method], np.arange(3), CLASSES)[method]
     np.testing.assert_array_equal(result.maps, np.ones(PIXELS.shape))  # all that is read from the device is 1
     assert (result.convergence_delta is not None) == (method == "integrated-gradients")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_checks_of_maps_on_cuda(method: Method) -> None:
-    """The metrics that run the model again, with true maps of shape (N, H, W)."""
-    maps = np.random.default_rng(0).random(PIXELS.shape, np.float32)
+    """The checks that run the model again."""
+    rows = pd.DataFrame({"row": range(3), "label": ["class0", "class1", "class1"], "group": ["a", "b", "c"]})
     with fake_cuda():
-        explained = make_explained("test_vit" if method.startswith("attention") else "resnet10t")
-        model = explained.model
-        values = {
-            "infidelity": normalized_infidelity(model, PIXELS, maps, CLASSES, CUDA, 0),
-            "max_sensitivity": max_sensitivity(method, model, PIXELS, maps, CLASSES, "last", CUDA, 0),
-            **stability_metrics(lambda x: explained.compute_maps(method, x, CLASSES), PIXELS, maps, 0),
-        }
-    assert {name: array.shape for name, array in values.items()} == dict.fromkeys(values, (3,))
+        architecture = "test_vit" if method.startswith("attention") else "resnet10t"
+        cache = MapCache(make_explained(architecture, method=method), PIXELS)
+        explanations = checks.explain_predicted_classes(cache, rows)
+        table = checks.measure_stability(cache.explained_model, explanations)
+    assert {"mirrored", "shifted", "noisy"} == set(table.loc[table["map"] == method, "metric"])
+    assert ("another class" in explanations.controls) == (method != "attention-rollout")
 
 
-@pytest.mark.parametrize("metric", [deletion_curves, road])
+@pytest.mark.parametrize("metric", [deletion_curves, insertion_curves])
 def test_removal_of_pixels_on_cuda(metric: Callable[..., Floats]) -> None:
     with fake_cuda():
         result = metric(make_explained().predict_proba, PIXELS, PIXELS / 255, CLASSES, 0)
@@ -91,7 +89,7 @@ def test_cascading_randomization_on_cuda() -> None:
     with fake_cuda():
         explained = make_explained()
         copies = [copy for _, copy in cascading_randomization(explained.model, explained.config, 0)]
-        maps = [explained._replace(model=copy).compute_maps("grad-cam", PIXELS, CLASSES) for copy in copies]
+        maps = [explained._replace(model=copy).compute_maps(PIXELS, CLASSES)["grad-cam"] for copy in copies]
     assert {tensor.device for copy in copies for tensor in copy.state_dict().values()} == {CUDA}
     assert {array.shape for array in maps} == {PIXELS.shape}
 
@@ -125,4 +123,4 @@ def test_explain_on_cuda_refuses_mixed_devices(monkeypatch: pytest.MonkeyPatch) 
     """The control: pixels that stay on the CPU."""
     monkeypatch.setattr(methods, "to_unit", lambda images, _: images[:, None] / 255)
     with fake_cuda(), pytest.raises(RuntimeError, match="device"):
-        make_explained().compute_maps("grad-cam", PIXELS, CLASSES)
+        make_explained().compute_maps(PIXELS, CLASSES)

@@ -5,6 +5,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from captum.attr import LayerGradCam
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
@@ -101,7 +102,9 @@ def test_occlusion_equals_a_loop_over_windows() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
-@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "integrated-gradients", "occlusion"])
+@pytest.mark.parametrize(
+    "method", ["grad-cam", "grad-cam++", "layer-cam", "hires-cam", "integrated-gradients", "occlusion"]
+)
 def test_methods_run_on_every_kind_of_network(architecture: str, method: Method) -> None:
     torch.manual_seed(0)
     model = Classifier(make_config(architecture)).eval()
@@ -162,6 +165,53 @@ def test_grad_cam_plus_plus_equals_the_formula_on_a_real_network(architecture: s
         np.testing.assert_allclose(result[n], expected.numpy(), rtol=1e-3, atol=1e-6 * float(expected.max()))
 
 
+@pytest.mark.parametrize("layer", ["last", "fine"])
+def test_layer_cam_and_hires_cam_equal_the_formula_on_a_real_network(layer: Any) -> None:
+    """Jiang et al. 2021 and Draelos and Carin 2020, pixel by pixel."""
+    torch.manual_seed(0)
+    model = Classifier(make_config()).eval()
+    images, targets = torch.randint(0, 255, (2, 96, 96), dtype=torch.uint8), torch.tensor([0, 1])
+    activations, gradients = (values.detach().numpy() for values in capture_activations(model, images, targets, layer))
+    methods: list[Method] = ["layer-cam", "hires-cam"]
+    result = compute_attributions(methods, model, images, targets, layer, CPU)
+    for method in methods:
+        expected = np.zeros((2, *activations.shape[2:]))
+        for n, y, x in np.ndindex(*expected.shape):
+            products = [
+                max(slope, 0) * value if method == "layer-cam" else slope * value
+                for value, slope in zip(activations[n, :, y, x], gradients[n, :, y, x], strict=True)
+            ]
+            expected[n, y, x] = max(sum(products), 0)
+        enlarged = nn.functional.interpolate(
+            torch.from_numpy(expected)[:, None].float(), [96, 96], mode="bilinear", align_corners=False
+        )
+        scale = float(enlarged.max())
+        np.testing.assert_allclose(result[method].maps, enlarged[:, 0].numpy(), rtol=1e-3, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("architecture", ["resnet10t", "tf_efficientnet_lite0"])
+def test_grad_cam_equals_captum(architecture: str) -> None:
+    torch.manual_seed(0)
+    model = Classifier(make_config(architecture)).eval()
+    images, targets = torch.randint(0, 255, (3, 64, 64), dtype=torch.uint8), torch.tensor([0, 1, 2])
+    with spatial_layer(model, "fine") as module:
+        cam = LayerGradCam(model, module).attribute(to_unit(images, CPU), targets, relu_attributions=True)
+    expected = nn.functional.interpolate(cam, [64, 64], mode="bilinear", align_corners=False)[:, 0].detach().numpy()
+    result = compute_maps("grad-cam", model, images, targets, "fine")
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6 * float(expected.max()))
+
+
+def test_compute_attributions_of_several_methods_equals_each_alone() -> None:
+    torch.manual_seed(0)
+    model = Classifier(make_config()).eval()
+    images, targets = torch.randint(0, 255, (3, 32, 32), dtype=torch.uint8), torch.tensor([0, 1, 2])
+    methods: list[Method] = ["hires-cam", "integrated-gradients", "grad-cam"]
+    together = compute_attributions(methods, model, images, targets, "fine", CPU)
+    assert list(together) == methods
+    for method in methods:
+        np.testing.assert_array_equal(together[method].maps, compute_maps(method, model, images, targets, "fine"))
+
+
 def test_compute_attributions_corrupted_weights_raise_error() -> None:
     model = make_two_maps()
     model.backbone.head.weight.data[:] = float("nan")
@@ -182,5 +232,5 @@ def test_maps_on_gpu_and_cpu_agree(method: Method) -> None:
     images, targets = torch.randint(0, 255, (4, 32, 32), dtype=torch.uint8), torch.arange(4) % 3
     on_cpu = compute_maps(method, model, images, targets, "fine")
     device = torch.device("cuda")
-    on_gpu = compute_attributions(method, model.to(device), images, targets, "fine", device).maps
+    on_gpu = compute_attributions([method], model.to(device), images, targets, "fine", device)[method].maps
     assert np.abs(on_gpu - on_cpu).max() <= 1e-3 * np.abs(on_cpu).max()

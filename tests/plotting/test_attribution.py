@@ -18,6 +18,7 @@ from brain_tumor.plotting.attribution import (
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.random((2, 32, 32)).astype(np.float32)
 BY_MAP = {name: [0.9, 0.5, 0.1] for name in ("random order", "center", "m")}
+FRACTIONS = [0.0, 0.1, 0.5]
 CURVES = {"deletion": BY_MAP, "insertion": BY_MAP}
 CORRELATIONS: dict[str, dict[str, list[float | None]]] = {
     "m": {"head": [0.9, 0.8, 1.0], "conv": [0.1, 0.0, 0.2]},
@@ -39,7 +40,7 @@ def draw_mean_maps(path: Path, title: str) -> None:
 
 
 def draw_deletion_insertion(path: Path, title: str) -> None:
-    plot_deletion_insertion(path, CURVES, ["m"], title)
+    plot_deletion_insertion(path, CURVES, FRACTIONS, ["m"], title)
 
 
 def draw_randomization(path: Path, title: str) -> None:
@@ -81,6 +82,6 @@ def test_plot_heat_cases_mask_outline_is_drawn(tmp_path: Path) -> None:
 
 
 def test_plot_deletion_insertion_baselines_have_their_own_style(tmp_path: Path) -> None:
-    plot_deletion_insertion(tmp_path / "one.png", CURVES, ["m"], "curves")
-    plot_deletion_insertion(tmp_path / "two.png", CURVES, ["center"], "curves")
+    plot_deletion_insertion(tmp_path / "one.png", CURVES, FRACTIONS, ["m"], "curves")
+    plot_deletion_insertion(tmp_path / "two.png", CURVES, FRACTIONS, ["center"], "curves")
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()

@@ -145,7 +145,7 @@ def test_render_report_shows_the_verdict_of_each_method() -> None:
     interval = {"n": "30", "low": "0.6", "high": "0.8"}
     rows = [
         explanation("grad-cam", "randomization_correlation", 0.7, **interval),
-        explanation("grad-cam", "road", 0.7, baseline="random order", **interval),
+        explanation("grad-cam", "deletion", 0.7, baseline="shifted map", **interval),
     ]
     html = render_report(make_data(explanations=rows))
     assert "grad-cam passes 1 of 2 measured checks" in html

@@ -120,7 +120,7 @@ def test_claims_table_without_unknown_patients_has_other_data_sets() -> None:
 
 
 def test_verdicts_table_has_a_row_for_each_method() -> None:
-    estimates = {EstimateKey("a", "road", "center"): Estimate(0.2, 0.1, 0.3, 30)}
+    estimates = {EstimateKey("a", "deletion", "center"): Estimate(0.2, 0.1, 0.3, 200)}
     permuted = {"learned": True, "a": {"unchanged": True, "rank_correlation": 0.91}}
     recipe = RecipeVerdicts("r", True, rank_methods(estimates, ["a", "b"]), permuted)
     first, second = split_cells(format_verdicts_table([recipe]))

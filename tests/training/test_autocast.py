@@ -129,7 +129,7 @@ def test_compute_attributions_computes_in_float32(mixed: Fabric, method: Method)
     model = make_model(architecture="test_vit" if method.startswith("attention") else "resnet10t").eval()
     mixed.setup(model)
     types = record_types(model)
-    result = compute_attributions(method, model, samples.images, samples.targets, "last", CPU)
+    result = compute_attributions([method], model, samples.images, samples.targets, "last", CPU)[method]
     assert result.maps.dtype == "float32"
     assert set.union(*types.values()) == {FLOAT32}
 

@@ -24,7 +24,7 @@ class ExplainParams(Block):
         num_cases: maximum number of cases to draw for each kind (correct, incorrect, uncertain) and class.
         num_images_measured: maximum number of test images for localization and relevance by region.
         num_images_checks: maximum number of these for the checks that run the model many times, on perturbed images
-            or with randomized weights.
+            or with randomized weights; with fewer than 200, no verdict is given.
         rounds: bootstrap replicates.
         seed: seed of all sampling.
     """
@@ -32,8 +32,8 @@ class ExplainParams(Block):
     methods: tuple[Method, ...] = Field(min_length=1)
     layer: Layer
     num_cases: int = Field(ge=1)
-    num_images_measured: int = Field(200, ge=1)
-    num_images_checks: int = Field(48, ge=1)
+    num_images_measured: int = Field(400, ge=1)
+    num_images_checks: int = Field(200, ge=1)
     rounds: int = Field(2000, ge=100)
     seed: int
 

@@ -1,28 +1,31 @@
-"""Localization of the tumor by heat maps, measured against masks, and model-independent baseline maps.
+"""Localization of the tumor by heat maps, measured against masks.
 
 Maps are (N, H, W), 0 or more; masks (N, H, W) bool. Each metric is one value per image.
 """
 
-from collections.abc import Callable
-
-import cv2
 import numpy as np
 
-from brain_tumor.attribution.constants import BLURRED_NOISE, CENTER, MEAN_MASK, RANDOM_ORDER
-from brain_tumor.core.types import Floats, Gray, Maps, Masks
+from brain_tumor.core.types import Floats, Maps, Masks
 
-IOU_THRESHOLDS = np.linspace(0, 1, 41)[1:-1]
+LEVELS = 1000  # of a map's values up to its maximum, between which thresholds are tried
+IOU_LEVELS = slice(25, LEVELS, 25)  # thresholds of the best IoU
+# Fractions of the image that a tumor covers: name, least, and upper limit.
+TUMOR_SIZES = (("below 1 %", 0.0, 0.01), ("1 to 3 %", 0.01, 0.03), ("3 % and more", 0.03, 1.01))
 
 
 def localization_metrics(maps: Maps, masks: Masks) -> dict[str, Floats]:
     """Compute all localization metrics by name, (N,) each; NaN where the mask is empty."""
     has_mask = masks.any((1, 2))
+    auprc, iou_best, iou_half = np.full((3, len(maps)), np.nan)
+    for k in np.flatnonzero(has_mask):
+        auprc[k], iou_best[k], iou_half[k] = _threshold_metrics(maps[k], masks[k])
     metrics = {
         "pointing": pointing_game(maps, masks),
         "relevance_inside": relevance_inside(maps, masks),
         "area": masks.mean((1, 2)),
-        "iou_best": iou(maps, masks, IOU_THRESHOLDS),
-        "iou_half": iou(maps, masks, np.array([0.5])),
+        "auprc": auprc,
+        "iou_best": iou_best,
+        "iou_half": iou_half,
     }
     return {name: np.where(has_mask, values, np.nan) for name, values in metrics.items()}
 
@@ -42,69 +45,26 @@ def relevance_inside(maps: Maps, masks: Masks) -> Floats:
     return fraction
 
 
-def iou(maps: Maps, masks: Masks, thresholds: Floats) -> Floats:
-    """Intersection over union at the best threshold.
+def tumor_sizes(masks: Masks) -> list[str]:
+    """Return the name in TUMOR_SIZES of each mask; '' for an empty one."""
+    names = []
+    for area in masks.mean((1, 2)):
+        names.append("" if not area else next(name for name, low, high in TUMOR_SIZES if low <= area < high))
+    return names
 
-    Args:
-        thresholds: fractions of each map's maximum.
+
+def _threshold_metrics(values: Maps, mask: Masks) -> tuple[float, float, float]:
+    """Compute the AUPRC of the pixels, and the IoU at the best threshold and at half of the map's maximum.
+
+    The AUPRC is the average precision of pixels that are ranked by their relevance, in LEVELS steps; that of a map
+    without information is the fraction of the area.
     """
-    maximum = maps.max((1, 2), keepdims=True)
-    best = np.zeros(len(maps))
-    for threshold in thresholds:
-        segmented = (maps >= threshold * maximum) & (maximum > 0)
-        union = (segmented | masks).sum((1, 2))
-        best = np.maximum(best, (segmented & masks).sum((1, 2)) / np.maximum(union, 1))
-    return best
-
-
-def localization_baselines(images: Gray, mean_mask: Maps, seed: int) -> dict[str, Maps]:
-    """Make maps (N, H, W) that do not depend on the model, as baselines of the localization metrics.
-
-    Args:
-        images: (N, H, W).
-        mean_mask: (H, W), how often each pixel is tumor in training images.
-    """
-    center = center_map(*images.shape[1:])
-    random = np.random.default_rng(seed)
-    makers: dict[str, Callable[[Gray], Maps]] = {
-        CENTER: lambda _: center,
-        MEAN_MASK: lambda _: mean_mask,
-        "edges": _edge_map,
-        "intensity": lambda image: image.astype(np.float32),
-        BLURRED_NOISE: lambda image: blurred_noise_maps(image[None], random)[0],
-    }
-    return {name: np.stack([make(image) for image in images]) for name, make in makers.items()}
-
-
-def faithfulness_baselines(images: Gray, seed: int) -> dict[str, Maps]:
-    """Make maps (N, H, W) that do not depend on the model, as baselines of deletion, insertion and ROAD."""
-    random = np.random.default_rng(seed)
-    center = np.broadcast_to(center_map(*images.shape[1:]), images.shape)
-    return {
-        RANDOM_ORDER: random.random(images.shape, np.float32),
-        BLURRED_NOISE: blurred_noise_maps(images, random),
-        CENTER: np.ascontiguousarray(center),
-    }
-
-
-def center_map(height: int, width: int) -> Maps:
-    """(H, W) Gaussian in the middle, with a standard deviation of a sixth of the side."""
-    y, x = np.mgrid[:height, :width]
-    distance = ((y - (height - 1) / 2) / height) ** 2 + ((x - (width - 1) / 2) / width) ** 2
-    return np.asarray(np.exp(-distance / (2 * (1 / 6) ** 2)), np.float32)
-
-
-def _edge_map(image: Gray) -> Maps:
-    values = image.astype(np.float32)
-    across, down = (cv2.Sobel(values, cv2.CV_32F, *order, ksize=3) for order in ((1, 0), (0, 1)))
-    return np.hypot(across, down).astype(np.float32)
-
-
-def blurred_noise_maps(images: Gray, random: np.random.Generator) -> Maps:
-    """(N, H, W) random maps, as smooth as a heat map."""
-    return np.stack([_blur_noise(random.random(image.shape, dtype=np.float32)) for image in images])
-
-
-def _blur_noise(noise: Maps) -> Maps:
-    smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), max(noise.shape) / 16), np.float32)
-    return np.asarray(smooth - smooth.min(), np.float32)
+    maximum, size = float(values.max()), int(mask.sum())
+    if maximum <= 0:
+        return size / mask.size, 0.0, 0.0
+    levels = np.minimum(np.floor(values.astype(np.float64) / maximum * LEVELS + 1e-3), LEVELS).astype(np.int64)
+    total, inside = (np.bincount(part, minlength=LEVELS + 1) for part in (levels.ravel(), levels[mask]))
+    selected, hits = (np.cumsum(counts[::-1])[::-1] for counts in (total, inside))  # at each level and above
+    precision = hits / np.maximum(selected, 1)
+    iou = hits / np.maximum(selected + size - hits, 1)
+    return float((inside * precision).sum() / size), float(iou[IOU_LEVELS].max()), float(iou[LEVELS // 2])

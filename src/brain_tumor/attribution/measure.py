@@ -3,7 +3,6 @@
 Images are (N, S, S) uint8, maps (N, S, S) by name; `rows` has the columns row, label and group of each image.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,17 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.attribution import faithfulness, localization, randomization, shortcuts, stability
+from brain_tumor.attribution import checks, control_maps, localization, shortcuts
 from brain_tumor.attribution.cases import ExplainParams, sample_rows, select_test_rows
+from brain_tumor.attribution.checks import Correlations, Curves
+from brain_tumor.attribution.constants import BLURRED_NOISE, OTHER_CLASS, RANDOM_ORDER, TRUE_MASK, UNTRAINED
 from brain_tumor.attribution.explained_model import ExplainedModel, MapCache
-from brain_tumor.attribution.methods import Attributions, Method
+from brain_tumor.attribution.methods import CLASS_AGNOSTIC, Attributions
 from brain_tumor.attribution.tables import NO_MAP, tabulate_means
 from brain_tumor.core.tables import class_indices
-from brain_tumor.core.types import Floats, Gray, Ints, Maps, Masks
-from brain_tumor.metrics.bootstrap import Estimate
-
-Curves = dict[str, dict[str, Floats]]
-Correlations = dict[str, dict[str, Estimate]]
+from brain_tumor.core.types import Floats, Gray, Maps, Masks
 
 
 class Measurements(NamedTuple):
@@ -68,26 +65,31 @@ def measure_explanations(cache: MapCache, train: pd.DataFrame, test: pd.DataFram
     maps = {name: result.maps for name, result in attributions.items()}
 
     tables = convergence_tables(attributions, rows, params)
-    tumors = None if masks is None else masks[rows["row"].to_numpy()]
+    tumors = None if masks is None else masks[rows["row"].to_numpy()] > 127
+    region_controls = {
+        name: values
+        for name, values in control_maps.model_free_maps(sample, params.seed).items()
+        if name in (RANDOM_ORDER, BLURRED_NOISE)
+    }
     if masks is not None and tumors is not None and tumors.any():
         mean_mask = masks[train["row"].to_numpy()].mean(0, dtype=np.float64) / 255
-        baselines = localization.localization_baselines(sample, mean_mask.astype(np.float32), params.seed)
-        tables.append(localization_table(maps, baselines, tumors > 127, rows, params))
-    tables.append(relevance_by_region(maps, sample, heads, rows, params))
-    test_images = images[test["row"].to_numpy()]
-    tables.append(accuracy_with_masked_regions(explained_model, test_images, shortcuts.head_masks(test_images), test))
+        tables.append(measure_localization(cache, rows, maps, tumors, mean_mask.astype(np.float32)))
+        region_controls[TRUE_MASK] = tumors.astype(np.float32)
+    tables.append(relevance_by_region(maps | region_controls, sample, heads, rows, params))
+    tables.append(accuracy_with_masked_regions(explained_model, sample, heads, rows))
 
-    explanations = explain_predicted_classes(cache, sample_rows(rows, params.num_images_checks, params.seed))
-    faithfulness_table, curves = deletion_insertion_road(explained_model, explanations)
-    stability_table = infidelity_and_stability(explained_model, explanations)
-    randomization_table, correlations = randomization_test(explained_model, explanations)
-    tables += [faithfulness_table, stability_table, randomization_table]
+    check_rows = sample_rows(rows, params.num_images_checks, params.seed)
+    explanations = checks.explain_predicted_classes(cache, check_rows, masks)
+    tables.append(checks.count_classes(check_rows, classes, explained_model))
+    faithfulness_table, curves = checks.measure_faithfulness(explained_model, explanations)
+    randomization_table, correlations = checks.randomization_test(explained_model, explanations)
+    tables += [faithfulness_table, checks.measure_stability(explained_model, explanations), randomization_table]
 
     labels = rows["label"].to_numpy(str)
     counts = {label: int((labels == label).sum()) for label in classes if (labels == label).any()}
     return Measurements(
         pd.concat(tables, ignore_index=True),
-        average_maps(maps, labels, list(counts)),
+        average_maps(maps, shortcuts.content_masks(sample), labels, list(counts)),
         np.stack([1.0 - heads[labels == label].mean(0) for label in counts]),
         counts,
         curves,
@@ -99,19 +101,26 @@ def measure_explanations(cache: MapCache, train: pd.DataFrame, test: pd.DataFram
 def explain_true_classes(cache: MapCache, rows: pd.DataFrame) -> dict[str, Attributions]:
     """Explain the true class of each image, whether or not the model predicts it: that is the class with a mask."""
     targets = class_indices(rows["label"], cache.explained_model.config.classes)
-    return {
-        str(method): cache.explain(method, rows["row"].to_numpy(), targets)
-        for method in cache.explained_model.params.methods
-    }
+    results = cache.explain(cache.explained_model.params.methods, rows["row"].to_numpy(), targets)
+    return {str(method): result for method, result in results.items()}
 
 
-def average_maps(maps: Mapping[str, Maps], labels: NDArray[np.str_], classes: list[str]) -> dict[str, Maps]:
-    """Average the maps (N, S, S) of each class, each scaled to a mean of 1 first: (K, S, S) by name."""
+def average_maps(
+    maps: Mapping[str, Maps], content: Masks, labels: NDArray[np.str_], classes: list[str]
+) -> dict[str, Maps]:
+    """Average the maps (N, S, S) of each class: (K, S, S) by name, relative to the mean of the method's maps.
+
+    The maps of a method keep their common scale; if each were scaled by itself, the noise of empty maps would count as
+    much as the relevance of others.
+
+    Args:
+        content: (N, S, S), outside of which relevance is left out: there is no image.
+    """
     averages = {}
     for name, values in maps.items():
-        level = values.mean((1, 2), keepdims=True)
-        scaled = np.divide(values, level, out=np.zeros_like(values), where=level > 0)
-        averages[name] = np.stack([scaled[labels == label].mean(0) for label in classes])
+        level = float(values.mean()) or 1.0
+        drawn = values * content / np.float32(level)
+        averages[name] = np.stack([drawn[labels == label].mean(0) for label in classes])
     return averages
 
 
@@ -126,24 +135,55 @@ def convergence_tables(
     ]
 
 
+def measure_localization(
+    cache: MapCache, rows: pd.DataFrame, maps: Mapping[str, Maps], masks: Masks, mean_mask: Maps
+) -> pd.DataFrame:
+    """Tabulate the localization of the tumor by the methods' maps for the true class, and by control maps.
+
+    Args:
+        masks: empty for images without a tumor or without a mask.
+        mean_mask: (S, S), how often each pixel is tumor in training images.
+    """
+    explained_model, numbers = cache.explained_model, rows["row"].to_numpy()
+    images, targets = cache.images[numbers], class_indices(rows["label"], explained_model.config.classes)
+    method = checks.control_method(explained_model)
+    controls: dict[str, Maps] = {}
+    if method not in CLASS_AGNOSTIC:
+        other = explained_model.predict_proba(images)
+        other[np.arange(len(targets)), targets] = np.inf  # the least probable of the other classes
+        controls[OTHER_CLASS] = cache.explain([method], numbers, other.argmin(1))[method].maps
+    controls[UNTRAINED] = checks.untrained_maps(explained_model, images, targets)
+    controls[TRUE_MASK] = masks.astype(np.float32)
+    baselines = control_maps.model_free_maps(images, explained_model.params.seed, mean_mask)
+    return localization_table({**maps, **controls}, baselines, masks, rows, explained_model.params)
+
+
 def localization_table(
     maps: Mapping[str, Maps], baselines: Mapping[str, Maps], masks: Masks, rows: pd.DataFrame, params: ExplainParams
 ) -> pd.DataFrame:
     """Tabulate how well maps and baselines localize the tumor, and how much better maps do than each baseline.
 
+    By class and by size of the tumor as well.
+
     Args:
         masks: empty for images without a tumor or without a mask.
     """
     metrics = {name: localization.localization_metrics(values, masks) for name, values in {**maps, **baselines}.items()}
+    sizes = np.array(localization.tumor_sizes(masks))
     tables = []
     for name, values in metrics.items():
         differences = {
             (metric, baseline): values[metric] - metrics[baseline][metric]
-            for metric in ("relevance_inside", "pointing")
+            for metric in ("relevance_inside", "pointing", "auprc")
             for baseline in baselines
             if name in maps
         }
         tables.append(tabulate_means(name, values, rows, params, by_class=True, differences=differences))
+        for size, *_ in localization.TUMOR_SIZES:
+            of_size = sizes == size
+            if of_size.any():
+                subset = {metric: numbers[of_size] for metric, numbers in values.items()}
+                tables.append(tabulate_means(name, subset, rows[of_size], params).assign(size=size))
     return pd.concat(tables)
 
 
@@ -177,104 +217,3 @@ def accuracy_with_masked_regions(
         metrics = {"accuracy": visible, "accuracy_change": visible - accuracy}
         tables.append(tabulate_means(NO_MAP, metrics, rows, explained_model.params).assign(region=region))
     return pd.concat(tables)
-
-
-class Explanations(NamedTuple):
-    """Images with their rows, the class (N,) that the model predicts, and the maps for it by method."""
-
-    images: Gray
-    rows: pd.DataFrame
-    targets: Ints
-    maps: dict[Method, Maps]
-
-
-def explain_predicted_classes(cache: MapCache, rows: pd.DataFrame) -> Explanations:
-    """Explain the class that the model predicts for each image."""
-    numbers = rows["row"].to_numpy()
-    images = cache.images[numbers]
-    targets = cache.explained_model.predict_proba(images).argmax(1)
-    maps = {method: cache.explain(method, numbers, targets).maps for method in cache.explained_model.params.methods}
-    return Explanations(images, rows, targets, maps)
-
-
-def deletion_insertion_road(explained_model: ExplainedModel, explanations: Explanations) -> tuple[pd.DataFrame, Curves]:
-    """Tabulate deletion, insertion and ROAD of maps and baselines, and how much better maps do than each baseline.
-
-    Returns:
-        The table, and the mean curves by `deletion` or `insertion` and by map.
-    """
-    images, rows, targets, maps = explanations
-    seed = explained_model.params.seed
-    baselines = localization.faithfulness_baselines(images, seed)
-    tables: list[pd.DataFrame] = []
-    mean_curves: Curves = {"deletion": {}, "insertion": {}}
-    metrics: dict[str, dict[str, Floats]] = {}
-    named_maps: dict[str, Maps] = {**baselines, **{str(method): method_maps for method, method_maps in maps.items()}}
-    for name, map_values in named_maps.items():
-        args = (explained_model.predict_proba, images, map_values, targets, seed)
-        curves = {"deletion": faithfulness.deletion_curves(*args), "insertion": faithfulness.insertion_curves(*args)}
-        for kind, image_curves in curves.items():
-            mean_curves[kind][name] = image_curves.mean(0)
-        metrics[name] = {kind: faithfulness.area_under_curves(image_curves) for kind, image_curves in curves.items()}
-        metrics[name]["road"] = faithfulness.road(*args)
-        differences: dict[tuple[str, str], Floats] = {}
-        for baseline in baselines if name not in baselines else ():
-            values, other = metrics[name], metrics[baseline]
-            differences["deletion", baseline] = other["deletion"] - values["deletion"]  # lower is better
-            differences["insertion", baseline] = values["insertion"] - other["insertion"]
-            differences["road", baseline] = values["road"] - other["road"]
-        tables.append(tabulate_means(name, metrics[name], rows, explained_model.params, differences=differences))
-    return pd.concat(tables), mean_curves
-
-
-def infidelity_and_stability(explained_model: ExplainedModel, explanations: Explanations) -> pd.DataFrame:
-    """Tabulate the infidelity of maps and their stability under small perturbations of the image."""
-    images, rows, targets, maps = explanations
-    model, params, device = explained_model.model, explained_model.params, explained_model.device
-    tables = []
-    for method, original in maps.items():
-        compute = functools.partial(explained_model.compute_maps, method, targets=targets)
-        metrics = stability.stability_metrics(compute, images, original, params.seed)
-        metrics["infidelity"] = faithfulness.normalized_infidelity(
-            model, images, original, targets, device, params.seed
-        )
-        metrics["max_sensitivity"] = stability.max_sensitivity(
-            method, model, images, original, targets, params.layer, device, params.seed
-        )
-        tables.append(tabulate_means(method, metrics, rows, params))
-    return pd.concat(tables)
-
-
-def randomization_test(
-    explained_model: ExplainedModel, explanations: Explanations
-) -> tuple[pd.DataFrame, Correlations]:
-    """Tabulate the similarity of maps to those of the model under cascading randomization of its weights.
-
-    Returns:
-        The table, whose column `stage` is the lowest randomized part and empty where all parts are randomized; and
-        the rank correlation by method and stage.
-    """
-    images, rows, targets, maps = explanations
-    params = explained_model.params
-    tables: list[pd.DataFrame] = []
-    correlations: Correlations = {method: {} for method in maps}
-    for stage, model in randomization.cascading_randomization(
-        explained_model.model, explained_model.config, params.seed
-    ):
-        for method, original in maps.items():
-            randomized = explained_model._replace(model=model).compute_maps(method, images, targets)
-            metrics = {
-                "randomization_correlation": randomization.rank_correlation(original, randomized),
-                "randomization_ssim": randomization.ssim(original, randomized),
-            }
-            table = tabulate_means(method, metrics, rows, params)
-            correlations[method][stage] = _estimate(table, "randomization_correlation")
-            tables.append(table.assign(stage=stage))
-    table = pd.concat(tables)
-    return table.assign(stage=table["stage"].where(table["stage"] != stage, "")), correlations
-
-
-def _estimate(table: pd.DataFrame, metric: str) -> Estimate:
-    """Look up a metric; NaN with n = 0 where it is not defined for any image."""
-    lines = table.loc[table["metric"] == metric, ["value", "low", "high", "n"]].itertuples(index=False)
-    return Estimate(*next(iter(lines), (np.nan, np.nan, np.nan, 0)))

@@ -3,24 +3,32 @@
 Relevance is evidence for the class, 0 or more, and not normalized.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerGradCam, Occlusion
+from captum.attr import IntegratedGradients, Occlusion
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from brain_tumor.attribution.layers import Layer, attention_weights, spatial_layer
+from brain_tumor.attribution import cams
+from brain_tumor.attribution.layers import Layer, attention_weights
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.types import Floats, Maps
 from brain_tumor.models.classifier import Classifier, to_unit
 
 Method = Literal[
-    "grad-cam", "grad-cam++", "integrated-gradients", "attention-rollout", "attention-relevance", "occlusion"
+    "grad-cam",
+    "grad-cam++",
+    "layer-cam",
+    "hires-cam",
+    "integrated-gradients",
+    "attention-rollout",
+    "attention-relevance",
+    "occlusion",
 ]
 CLASS_AGNOSTIC: tuple[Method, ...] = ("attention-rollout",)  # the same map for every class
 IG_STEPS = 32  # of Integrated Gradients, from each baseline
@@ -53,36 +61,46 @@ class ClassScores(nn.Module):
 
 
 def compute_attributions(
-    method: Method, model: Classifier, images: Tensor, targets: Tensor, layer: Layer, device: torch.device
-) -> Attributions:
-    """Explain one class for each image, in batches of BATCH_SIZE.
+    methods: Sequence[Method], model: Classifier, images: Tensor, targets: Tensor, layer: Layer, device: torch.device
+) -> dict[Method, Attributions]:
+    """Explain one class for each image by some methods, in batches of BATCH_SIZE.
 
     Args:
         images: (N, H, W) uint8.
         targets: (N,) class numbers.
-        layer: layer of CAM methods.
+        layer: layer of CAM methods, which share one forward and backward pass.
 
     Raises:
-        UserError: the method is not defined for the network, or maps are not finite.
+        UserError: a method is not defined for the network, or maps are not finite.
     """
-    maps, deltas = [], []
+    maps: dict[Method, list[Tensor]] = {method: [] for method in methods}
+    deltas: dict[Method, list[Tensor]] = {method: [] for method in methods}
     batches = zip(images.split(BATCH_SIZE), targets.split(BATCH_SIZE), strict=True)
     count = -(-len(images) // BATCH_SIZE)
-    for batch, target in tqdm(batches, method, count, unit="batch", leave=False) if count > 1 else batches:
-        relevance, delta = attribute(method, model, to_unit(batch, device), target.to(device), layer)
-        maps.append(relevance.cpu())
-        if delta is not None:
-            deltas.append(delta.cpu())
-    result: Maps = torch.cat(maps).numpy() if maps else np.zeros(images.shape, np.float32)
-    if not np.isfinite(result).all():
-        raise UserError(f"{method}: maps are not finite; the model's weights are corrupted or training diverged")
-    return Attributions(result, torch.cat(deltas).double().numpy() if deltas else None)
+    title = ", ".join(methods)
+    for batch, target in tqdm(batches, title, count, unit="batch", leave=False) if count > 1 else batches:
+        for method, (relevance, delta) in attribute(
+            methods, model, to_unit(batch, device), target.to(device), layer
+        ).items():
+            maps[method].append(relevance.cpu())
+            if delta is not None:
+                deltas[method].append(delta.cpu())
+    result = {}
+    for method in methods:
+        values: Maps = torch.cat(maps[method]).numpy() if maps[method] else np.zeros(images.shape, np.float32)
+        if not np.isfinite(values).all():
+            raise UserError(f"{method}: maps are not finite; the model's weights are corrupted or training diverged")
+        delta_values = torch.cat(deltas[method]).double().numpy() if deltas[method] else None
+        result[method] = Attributions(values, delta_values)
+    return result
 
 
 _Result = tuple[Tensor, Tensor | None]  # relevance, convergence delta
 
 
-def attribute(method: Method, model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
+def attribute(
+    methods: Sequence[Method], model: Classifier, x: Tensor, targets: Tensor, layer: Layer
+) -> dict[Method, _Result]:
     """Explain a batch on the model's device.
 
     Args:
@@ -91,44 +109,29 @@ def attribute(method: Method, model: Classifier, x: Tensor, targets: Tensor, lay
         layer: layer of CAM methods.
 
     Returns:
-        Maps (N, H, W), and the convergence delta (N,) of Integrated Gradients or None.
+        By method: maps (N, H, W), and the convergence delta (N,) of Integrated Gradients or None.
     """
-    with torch.enable_grad():
-        relevance, delta = _FUNCTIONS[method](model, x.detach().requires_grad_(), targets, layer)
+    results: dict[Method, _Result] = {}
+    if any(method in _CAMS for method in methods):
+        activations, gradients = cams.layer_gradients(model, x, targets, layer)
+    for method in methods:
+        if method in _CAMS:
+            results[method] = _CAMS[method](activations, gradients), None
+        else:
+            with torch.enable_grad():
+                results[method] = _FUNCTIONS[method](model, x.detach().requires_grad_(), targets)
+    return {
+        method: (_upsample(relevance, x), None if delta is None else delta.detach().float())
+        for method, (relevance, delta) in results.items()
+    }
+
+
+def _upsample(relevance: Tensor, x: Tensor) -> Tensor:
     maps = interpolate(relevance.detach().float()[:, None], list(x.shape[2:]), mode="bilinear", align_corners=False)
-    return maps[:, 0], None if delta is None else delta.detach().float()
+    return maps[:, 0]
 
 
-def _grad_cam(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
-    """Grad-CAM (Selvaraju et al. 2017)."""
-    with spatial_layer(model, layer) as module:
-        cam: Tensor = LayerGradCam(ClassScores(model), module).attribute(x, target=targets, relu_attributions=True)
-    return cam[:, 0], None
-
-
-def _grad_cam_plus_plus(model: Classifier, x: Tensor, targets: Tensor, layer: Layer) -> _Result:
-    """Grad-CAM++ (Chattopadhay et al. 2018, equation 19) for the exponential of the score.
-
-    Computed in double precision and without an epsilon, since squared gradients of pooled networks are tiny. The
-    equation assumes activations of 0 or more. Where a stage ends without a ReLU (EfficientNet, ViT), negative
-    activations are left out of its denominator; otherwise alpha would be unbounded.
-    """
-    outputs: list[Tensor] = []
-    with spatial_layer(model, layer) as module:
-        hook = module.register_forward_hook(lambda *args: outputs.append(args[-1]))
-        try:
-            scores = ClassScores(model)(x)
-        finally:
-            hook.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, targets[:, None]).sum(), outputs[0])
-    activation, gradient = outputs[0].detach().double(), gradient.double()
-    denominator = 2 * gradient**2 + activation.relu().sum((2, 3), keepdim=True) * gradient**3
-    alpha = torch.where(denominator != 0, gradient**2 / torch.where(denominator != 0, denominator, 1.0), 0.0)
-    weights = (alpha * gradient.relu()).sum((2, 3), keepdim=True)
-    return (weights * activation).sum(1).relu(), None
-
-
-def _integrated_gradients(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
+def _integrated_gradients(model: Classifier, x: Tensor, targets: Tensor) -> _Result:
     """Integrated Gradients (Sundararajan et al. 2017), mean over a black and a blurred baseline; negative values are 0.
 
     Pixels are 0 to 1, before the normalization inside the model: black is 0.
@@ -146,7 +149,7 @@ def _integrated_gradients(model: Classifier, x: Tensor, targets: Tensor, _: Laye
     return torch.stack(maps).mean(0).relu(), delta
 
 
-def _attention_rollout(model: Classifier, x: Tensor, _: Tensor, __: Layer) -> _Result:
+def _attention_rollout(model: Classifier, x: Tensor, _: Tensor) -> _Result:
     """Attention rollout (Abnar and Zuidema 2020) with the residual term; the same map for every class."""
     with attention_weights(model) as layers, torch.no_grad():
         model(x)
@@ -157,7 +160,7 @@ def _attention_rollout(model: Classifier, x: Tensor, _: Tensor, __: Layer) -> _R
     return _tokens_to_map(model, rolled), None
 
 
-def _attention_relevance(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
+def _attention_relevance(model: Classifier, x: Tensor, targets: Tensor) -> _Result:
     """Gradient-weighted attention relevance (Chefer et al., ICCV 2021, rules 5 and 6)."""
     with attention_weights(model) as layers:
         score = ClassScores(model)(x).gather(1, targets[:, None]).sum()
@@ -168,7 +171,7 @@ def _attention_relevance(model: Classifier, x: Tensor, targets: Tensor, _: Layer
     return _tokens_to_map(model, related), None
 
 
-def _occlusion(model: Classifier, x: Tensor, targets: Tensor, _: Layer) -> _Result:
+def _occlusion(model: Classifier, x: Tensor, targets: Tensor) -> _Result:
     """Occlusion (Zeiler and Fergus 2014): the drop of the score when a window turns black. Gradient-free."""
     window = -(-x.shape[-1] // OCCLUSION_GRID)
     method, sides = Occlusion(ClassScores(model)), (1, window, window)
@@ -187,9 +190,13 @@ def _tokens_to_map(model: Classifier, tokens: Tensor) -> Tensor:
     return patches
 
 
-_FUNCTIONS: dict[Method, Callable[[Classifier, Tensor, Tensor, Layer], _Result]] = {
-    "grad-cam": _grad_cam,
-    "grad-cam++": _grad_cam_plus_plus,
+_CAMS: Mapping[Method, Callable[[Tensor, Tensor], Tensor]] = {
+    "grad-cam": cams.grad_cam,
+    "grad-cam++": cams.grad_cam_plus_plus,
+    "layer-cam": cams.layer_cam,
+    "hires-cam": cams.hi_res_cam,
+}
+_FUNCTIONS: Mapping[Method, Callable[[Classifier, Tensor, Tensor], _Result]] = {
     "integrated-gradients": _integrated_gradients,
     "attention-rollout": _attention_rollout,
     "attention-relevance": _attention_relevance,

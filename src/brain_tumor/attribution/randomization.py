@@ -3,7 +3,9 @@
 Maps are (N, H, W), 0 or more. Each metric is one value per image.
 """
 
+import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,7 +16,8 @@ from brain_tumor.core.types import Floats, Maps
 from brain_tumor.models.classifier import Classifier, ModelConfig
 
 METADATA_PART = "metadata"  # prefix of the weights that encode clinical features
-NUM_STAGES = 6  # maximum number of stages of cascading randomization
+NUM_STAGES = 5  # maximum number of stages of cascading randomization
+NUM_DRAWS = 3  # random initializations
 
 
 def rank_correlation(first: Maps, second: Maps) -> Floats:
@@ -49,10 +52,7 @@ def cascading_randomization(model: Classifier, config: ModelConfig, seed: int) -
         At most NUM_STAGES times the name of the lowest part that is replaced, and the copy. In the last one all parts
         are replaced.
     """
-    device = next(model.parameters()).device
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        untrained = Classifier(config).state_dict()
+    untrained = untrained_model(model, config, seed).state_dict()
     state = dict(model.state_dict())
     parts = group_weights_by_part(list(state))
     ordered = list(reversed([part for part in parts if part != METADATA_PART]))
@@ -62,9 +62,27 @@ def cascading_randomization(model: Classifier, config: ModelConfig, seed: int) -
     for start, end in zip([0, *ends], ends, strict=False):
         for part in ordered[start:end]:
             state |= {name: untrained[name] for name in parts[part]}
-        copy = Classifier(config)
-        copy.load_state_dict(state)
-        yield ordered[end - 1].removeprefix("backbone."), copy.to(device).to(memory_format=torch.channels_last).eval()
+        randomized = copy.deepcopy(model)
+        randomized.load_state_dict(state)
+        yield ordered[end - 1].removeprefix("backbone."), randomized
+
+
+@contextmanager
+def flush_denormals() -> Iterator[None]:
+    """Take numbers below 1e-38 for 0: networks with random weights have many, and they take several times as long."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def untrained_model(model: Classifier, config: ModelConfig, seed: int) -> Classifier:
+    """Return a new model of the same configuration and on the same device, with random weights."""
+    device = next(model.parameters()).device
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Classifier(config).to(device).to(memory_format=torch.channels_last).eval()
 
 
 def group_weights_by_part(names: list[str]) -> dict[str, list[str]]:

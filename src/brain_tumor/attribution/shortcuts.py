@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from brain_tumor.core.types import Floats, Gray, Maps, Masks
-from brain_tumor.imaging.head import segment_head
+from brain_tumor.imaging.head import content_box, segment_head
 
 BORDER_FRACTION = 0.04  # of the side
 CORNER_FRACTION = 0.125  # of the side
@@ -20,6 +20,15 @@ SCALP_MARGIN = 0.06  # fraction of the side: nothing so close to the head counts
 def head_masks(images: Gray) -> Masks:
     """Compute the convex hull of the largest bright object of each image."""
     return np.stack([_head_hull(image) for image in images]) if len(images) else np.zeros(images.shape, bool)
+
+
+def content_masks(images: Gray) -> Masks:
+    """Compute the part of each image inside of its padding and flat borders."""
+    masks = np.zeros(images.shape, bool)
+    for mask, image in zip(masks, images, strict=True):
+        left, top, right, bottom = content_box(image)
+        mask[top:bottom, left:right] = True
+    return masks
 
 
 def non_diagnostic_regions(images: Gray, heads: Masks) -> dict[str, Masks]:

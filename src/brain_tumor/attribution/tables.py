@@ -12,7 +12,7 @@ from brain_tumor.metrics.bootstrap import BootstrapParams, ResamplingUnits, boot
 
 PROPORTIONS = ("accuracy", "pointing")  # metrics whose values are 0 or 1 for each image; their differences are not
 NO_MAP = ""  # in the column `map`, for metrics of the model, not of a map
-COLUMNS = ["map", "baseline", "stage", "region", "class", "metric", "n", "value", "low", "high"]
+COLUMNS = ["map", "baseline", "stage", "region", "size", "class", "metric", "n", "value", "low", "high"]
 
 
 def tabulate_means(
@@ -32,8 +32,8 @@ def tabulate_means(
         differences: likewise by metric and baseline: how much better the map is than the baseline.
 
     Returns:
-        One row for each class ('' for all) and metric that is defined for an image, with the columns COLUMNS; `stage`
-        and `region` are empty.
+        One row for each class ('' for all) and metric that is defined for an image, with the columns COLUMNS; `stage`,
+        `region` and `size` are empty.
     """
     values = {(metric, ""): metric_values for metric, metric_values in metrics.items()} | dict(differences or {})
     bootstrap = BootstrapParams(rounds=params.rounds, seed=params.seed)
@@ -51,12 +51,12 @@ def tabulate_means(
         for ((metric, baseline), metric_values), mean in zip(masked.items(), means.values(), strict=True):
             count = int(np.isfinite(metric_values).sum())
             if count:
-                lines.append((map_name, baseline, "", "", label, metric, count, *mean))
+                lines.append((map_name, baseline, "", "", "", label, metric, count, *mean))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def summarize_table(table: pd.DataFrame, counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
-    """Summarize explain.csv as explain.json: values over all images, without the intermediate randomization stages.
+    """Summarize explain.csv as explain.json: values over all images and tumor sizes, of the last randomization stage.
 
     Args:
         counts: numbers of images by map and name, which come first.
@@ -67,7 +67,7 @@ def summarize_table(table: pd.DataFrame, counts: Mapping[str, Mapping[str, int]]
         n, low and high stand in lists under `n_low_high`, which `dvc metrics diff` leaves out.
     """
     summary: dict[str, dict[str, Any]] = {map_name: dict(numbers) for map_name, numbers in counts.items()}
-    overall = table[(table["class"] == "") & (table["stage"] == "")]
+    overall = table[(table["class"] == "") & (table["stage"] == "") & (table["size"] == "")]
     columns = ["map", "baseline", "region", "metric", "n", "value", "low", "high"]
     for map_name, baseline, region, metric, n, value, low, high in overall[columns].itertuples(index=False):
         block = summary.setdefault(map_name or "model", {})

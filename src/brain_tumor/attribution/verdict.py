@@ -2,23 +2,52 @@
 
 The first three checks are about the method: are its maps faithful, do they depend on the weights, are they stable? The
 other two are about method and model together: a faithful map of a model that attends elsewhere fails them as well.
+
+Several checks of several methods are corrected for being several by Holm's method. A check whose controls fail, of maps
+that must pass it or must not, decides nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from brain_tumor.attribution.constants import (
+    BLURRED_NOISE,
+    CENTER,
+    EDGES,
+    INTENSITY,
     MAX_RANDOMIZATION_CORRELATION,
     MEAN_MASK,
     MIN_IMAGES,
     MIN_STABILITY_CORRELATION,
+    OTHER_CLASS,
     RANDOM_ORDER,
+    SHIFTED,
+    TRUE_MASK,
+    UNTRAINED,
 )
+from brain_tumor.attribution.significance import Comparison, p_failure, p_success, reject_holm
 from brain_tumor.metrics.bootstrap import Estimate
 
-Verdict = Literal["yes", "no", "unclear", "not measured"]
+Verdict = Literal["yes", "no", "unclear", "not enough images", "not measured"]
+FAITHFUL, RANDOMIZATION, STABLE, LOCALIZES, ON_HEAD = CRITERIA = (
+    "faithful (deletion/insertion)",
+    "passes randomization test",
+    "stable under small perturbations",
+    "localizes the tumor",
+    "relevance lies on the head",
+)
 NUM_METHOD_CHECKS = 3  # the first checks, which are about the method only
 TRUSTWORTHY = "trustworthy"
+MIN_CONTROL_IMAGES = 20  # of a control map
+# Maps that must pass each check, and maps that must not.
+MODEL_FREE = (RANDOM_ORDER, BLURRED_NOISE, CENTER, EDGES, INTENSITY)
+CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    FAITHFUL: ((TRUE_MASK,), (*MODEL_FREE, SHIFTED, OTHER_CLASS, UNTRAINED)),
+    RANDOMIZATION: ((RANDOM_ORDER,), (CENTER, EDGES, INTENSITY)),
+    STABLE: ((INTENSITY,), (RANDOM_ORDER, BLURRED_NOISE)),
+    LOCALIZES: ((TRUE_MASK,), (*MODEL_FREE, MEAN_MASK, OTHER_CLASS, UNTRAINED)),
+    ON_HEAD: ((TRUE_MASK,), (RANDOM_ORDER, BLURRED_NOISE)),
+}
 
 
 class Check(NamedTuple):
@@ -29,6 +58,23 @@ class Check(NamedTuple):
     metrics: tuple[tuple[str, Estimate], ...]
 
 
+class Control(NamedTuple):
+    """A check of a control map.
+
+    Attributes:
+        map: name of the control map.
+        must_pass: whether it must pass the check; otherwise it must not.
+        check: its result.
+        as_expected: whether the result is yes where it must be, and anything else where it must not; None where it is
+            undecided whether a map passes that must.
+    """
+
+    map: str
+    must_pass: bool
+    check: Check
+    as_expected: bool | None
+
+
 class EstimateKey(NamedTuple):
     """Subject of an estimate.
 
@@ -36,12 +82,14 @@ class EstimateKey(NamedTuple):
         map: '' where no map is involved.
         baseline: '' if the estimate is not a difference from a baseline.
         region: the region of the image; '' for the whole image.
+        stage: the lowest part of the network with random weights; '' for all parts, and where no weights are random.
     """
 
     map: str
     metric: str
     baseline: str = ""
     region: str = ""
+    stage: str = ""
 
 
 Estimates = Mapping[EstimateKey, Estimate]
@@ -49,134 +97,144 @@ Ranking = Sequence[tuple[str, Sequence[Check], str]]  # methods with their check
 
 
 def read_estimates(rows: Iterable[Mapping[str, object]], label: str = "") -> dict[EstimateKey, Estimate]:
-    """Read the rows of explain.csv, without the intermediate stages of the cascading randomization.
+    """Read the rows of explain.csv, without those by size of the tumor.
 
     Args:
         label: the class to read, or '' for the estimates over all images.
     """
     return {
-        EstimateKey(str(row["map"]), str(row["metric"]), str(row["baseline"]), str(row["region"])): Estimate(
+        EstimateKey(*(str(row[name]) for name in ("map", "metric", "baseline", "region", "stage"))): Estimate(
             float(str(row["value"])),
             float(str(row["low"]) or "nan"),
             float(str(row["high"]) or "nan"),
             int(str(row["n"])),
         )
         for row in rows
-        if row["class"] == label and row["stage"] == ""
+        if row["class"] == label and row.get("size", "") == ""
     }
 
 
-def check_method(estimates: Estimates, method: str) -> list[Check]:
-    """Run all checks of one method."""
-
-    def check_below(metric: str, description: str, limit: float, region: str = "") -> _Part | None:
-        key = EstimateKey(method, metric, region=region)
-        return _compare_with_limit(estimates, key, description, limit, above=False)
-
-    def check_above(metric: str, description: str, limit: float) -> _Part | None:
-        return _compare_with_limit(estimates, EstimateKey(method, metric), description, limit, above=True)
-
-    def check_baselines(metric: str, reference: str) -> _Part | None:
-        return _compare_with_baselines(estimates, method, metric, reference)
-
-    return [
-        _combine(
-            "faithful (deletion/insertion)",
-            [check_baselines(metric, RANDOM_ORDER) for metric in ("deletion", "insertion", "road")],
-        ),
-        _combine(
-            "passes randomization test",
-            [
-                check_below(
-                    "randomization_correlation",
-                    "rank correlation with the maps of the randomized model",
-                    MAX_RANDOMIZATION_CORRELATION,
-                )
-            ],
-        ),
-        _combine(
-            "stable under small perturbations",
-            [
-                check_above("mirrored", "rank correlation, mirrored image", MIN_STABILITY_CORRELATION),
-                check_above("shifted", "shifted by a few pixels", MIN_STABILITY_CORRELATION),
-                check_above("noisy", "with slight noise", MIN_STABILITY_CORRELATION),
-            ],
-        ),
-        _combine(
-            "localizes the tumor", [check_baselines(metric, MEAN_MASK) for metric in ("relevance_inside", "pointing")]
-        ),
-        _combine(
-            "relevance lies on the head",
-            [
-                check_below(
-                    "excess_relevance",
-                    "relevance outside the head, minus the fraction of the area",
-                    0.0,
-                    "outside_head",
-                )
-            ],
-        ),
-    ]
+def check_methods(estimates: Estimates, methods: Sequence[str]) -> dict[str, list[Check]]:
+    """Run all checks of some methods, corrected for being several by Holm's method."""
+    broken = {control.check.criterion for control in check_controls(estimates) if control.as_expected is False}
+    smallest_class = estimates.get(EstimateKey("", "smallest_class_images"))
+    all_classes = smallest_class is None or smallest_class.value > 0
+    minimum = MIN_IMAGES if all_classes else float("inf")
+    return _decide({method: list_comparisons(estimates, method) for method in methods}, minimum, broken)
 
 
-class _Part(NamedTuple):
-    """A metric of a check, and its verdict."""
-
-    description: str
-    estimate: Estimate
-    verdict: Verdict
-
-
-def _combine(criterion: str, parts: Sequence[_Part | None]) -> Check:
-    """Combine the metrics of a check: `no` if the verdict of one is no, `yes` if all are yes."""
-    measured = [part for part in parts if part is not None]
-    verdicts = {part.verdict for part in measured}
-    verdict: Verdict = "unclear"
-    if not verdicts:
-        verdict = "not measured"
-    elif "no" in verdicts:
-        verdict = "no"
-    elif verdicts == {"yes"}:
-        verdict = "yes"
-    return Check(criterion, verdict, tuple((part.description, part.estimate) for part in measured))
+def check_controls(estimates: Estimates) -> list[Control]:
+    """Check the control maps that were measured, in the order of CRITERIA."""
+    controls = []
+    for criterion, groups in CONTROLS.items():
+        for must_pass, names in zip((True, False), groups, strict=True):
+            for name in names:
+                comparisons = list_comparisons(estimates, name)[criterion]
+                if not comparisons:
+                    continue
+                (check,) = _decide({name: {criterion: comparisons}}, MIN_CONTROL_IMAGES, set())[name]
+                expected = check.verdict == "yes" if must_pass else check.verdict != "yes"
+                is_open = must_pass and check.verdict in ("unclear", "not enough images")
+                controls.append(Control(name, must_pass, check, None if is_open else expected))
+    return controls
 
 
-def _compare_with_limit(
-    estimates: Estimates, key: EstimateKey, description: str, limit: float, above: bool
-) -> _Part | None:
-    estimate = estimates.get(key)
-    return None if estimate is None else _Part(description, estimate, _decide(estimate, limit, above))
-
-
-def _compare_with_baselines(estimates: Estimates, method: str, metric: str, reference: str) -> _Part | None:
-    """Compare a metric of a method with that of each model-independent baseline map.
-
-    Yes: better than all baselines. No: not better than `reference`, which is fixed beforehand, because the best of
-    several baselines beats an equally good method by chance.
-    """
-    differences = {
-        key.baseline: estimate
+def list_comparisons(estimates: Estimates, name: str) -> dict[str, list[Comparison]]:
+    """List the comparisons that decide each of CRITERIA for a map; none where it was not measured."""
+    stages = [
+        Comparison(
+            "rank correlation with the maps of the randomized model" + f", down to {key.stage}" * bool(key.stage),
+            estimate,
+            MAX_RANDOMIZATION_CORRELATION,
+            above=False,
+        )
         for key, estimate in estimates.items()
-        if (key.map, key.metric) == (method, metric) and key.baseline
+        if (key.map, key.metric) == (name, "randomization_correlation")
+    ]
+    changes = {"mirrored": "mirrored image", "shifted": "shifted by a few pixels", "noisy": "with slight noise"}
+    stable = [
+        Comparison(f"rank correlation, {text}", estimates[key], MIN_STABILITY_CORRELATION, above=True)
+        for metric, text in changes.items()
+        if (key := EstimateKey(name, metric)) in estimates
+    ]
+    excess = estimates.get(EstimateKey(name, "excess_relevance", region="outside_head"))
+    description = "relevance outside the head, minus the fraction of the area"
+    return {
+        FAITHFUL: _compare_with_baselines(estimates, name, ("deletion", "insertion"), SHIFTED),
+        RANDOMIZATION: stages,
+        STABLE: stable,
+        LOCALIZES: _compare_with_baselines(estimates, name, ("relevance_inside", "pointing"), MEAN_MASK),
+        ON_HEAD: [] if excess is None else [Comparison(description, excess, 0.0, above=False)],
     }
-    if not differences:
-        return None
-    strongest = min(differences, key=lambda baseline: differences[baseline].value)
-    verdict: Verdict = "unclear"
-    if all(_decide(estimate, 0.0, above=True) == "yes" for estimate in differences.values()):
-        verdict = "yes"
-    elif reference in differences and _decide(differences[reference], 0.0, above=True) == "no":
-        verdict = "no"
-    return _Part(f"{metric.replace('_', ' ')}, improvement over {strongest}", differences[strongest], verdict)
 
 
-def _decide(estimate: Estimate, limit: float, above: bool) -> Verdict:
-    """Decide whether the whole interval is above (or below) a limit."""
-    if estimate.n < MIN_IMAGES or not estimate.low < estimate.high:  # equal values have no interval
-        return "unclear"
-    if above:
-        return "yes" if estimate.low > limit else "no" if estimate.high <= limit else "unclear"
-    return "yes" if estimate.high < limit else "no" if estimate.low >= limit else "unclear"
+def _compare_with_baselines(
+    estimates: Estimates, name: str, metrics: Sequence[str], reference: str
+) -> list[Comparison]:
+    """Compare metrics of a map with those of each map that knows nothing of the model, itself included.
+
+    A map passes if it is better than all of them. It fails if it is worse than `reference`, which is fixed beforehand,
+    because the best of several baselines beats an equally good method by chance.
+    """
+    comparisons = [
+        Comparison(
+            f"{key.metric.replace('_', ' ')}, improvement over {key.baseline}",
+            estimate,
+            0.0,
+            above=True,
+            can_fail=key.baseline == reference,
+        )
+        for key, estimate in estimates.items()
+        if key.map == name and key.metric in metrics and key.baseline
+    ]
+    if not comparisons and name in CONTROLS[FAITHFUL][1] + CONTROLS[LOCALIZES][1]:
+        own = [estimates[key] for metric in metrics if (key := EstimateKey(name, metric)) in estimates]
+        no_gain = [Estimate(0.0, 0.0, 0.0, estimate.n) for estimate in own]
+        comparisons = [Comparison("improvement over itself", estimate, 0.0, True, False) for estimate in no_gain]
+    return comparisons
+
+
+def _decide(
+    comparisons: Mapping[str, Mapping[str, list[Comparison]]], minimum: float, broken: set[str]
+) -> dict[str, list[Check]]:
+    """Decide the checks of some maps together.
+
+    Args:
+        comparisons: by map and criterion.
+        minimum: number of images below which nothing is decided.
+        broken: criteria whose controls fail.
+    """
+    decided = {
+        (name, criterion): (p_success(parts), p_failure(parts))
+        for name, by_criterion in comparisons.items()
+        for criterion, parts in by_criterion.items()
+        if parts and min(part.estimate.n for part in parts) >= minimum
+    }
+    significant = dict(zip(decided, reject_holm([min(p) for p in decided.values()]), strict=True))
+    result: dict[str, list[Check]] = {}
+    for name, by_criterion in comparisons.items():
+        for criterion, parts in by_criterion.items():
+            key = name, criterion
+            verdict: Verdict = "unclear"
+            if not parts:
+                verdict = "not measured"
+            elif key not in decided:
+                verdict = "not enough images"
+            elif significant[key] and criterion not in broken:
+                verdict = "yes" if decided[key][0] < decided[key][1] else "no"
+            result.setdefault(name, []).append(Check(criterion, verdict, _worst_metrics(parts)))
+    return result
+
+
+def _worst_metrics(parts: Sequence[Comparison]) -> tuple[tuple[str, Estimate], ...]:
+    """Return of each metric the comparison that is the least in favor of the map."""
+    worst: dict[str, Comparison] = {}
+    for part in parts:
+        metric = part.description.split(", improvement over")[0].split(", down to")[0]
+        distance = part.estimate.value * (1 if part.above else -1)
+        if metric not in worst or distance < worst[metric].estimate.value * (1 if part.above else -1):
+            worst[metric] = part
+    return tuple((part.description, part.estimate) for part in worst.values())
 
 
 def method_verdict(checks: Sequence[Check]) -> str:
@@ -187,6 +245,8 @@ def method_verdict(checks: Sequence[Check]) -> str:
         return "not measured"
     if "no" in method_verdicts:
         return "not trustworthy"
+    if "not enough images" in method_verdicts:
+        return "not enough images"
     if not _is_trustworthy(checks):
         return "undecided"
     if "no" in model_verdicts:
@@ -207,7 +267,7 @@ def rank_methods(estimates: Estimates, methods: Sequence[str]) -> list[tuple[str
         method_verdicts = verdicts[:NUM_METHOD_CHECKS]
         return method_verdicts.count("no"), -method_verdicts.count("yes"), verdicts.count("no"), -verdicts.count("yes")
 
-    items = [(method, check_method(estimates, method)) for method in methods]
+    items = check_methods(estimates, methods).items()
     return [(method, checks, method_verdict(checks)) for method, checks in sorted(items, key=order)]
 
 
@@ -220,7 +280,7 @@ def summary_sentence(ranking: Ranking) -> str:
     method, checks, _ = next((item for item in ranking if _is_trustworthy(item[1])), ranking[0])
     if _is_trustworthy(checks):
         failed = [check.criterion for check in checks if check.verdict == "no"]
-        undecided = [check.criterion for check in checks if check.verdict in ("unclear", "not measured")]
+        undecided = [check.criterion for check in checks if check.verdict not in ("yes", "no")]
         sentence = f"Of the methods tested, {method} is trustworthy: its maps show what this model uses."
         sentence += f" Failed: {', '.join(failed)}." if failed else ""
         return sentence + (f" Undecided: {', '.join(undecided)}." if undecided else "")

@@ -33,6 +33,6 @@ def compute_heat_map(model: TorchModel, image: Gray, label: str, method: Method)
     """
     pixels = torch.from_numpy(np.ascontiguousarray(image)[None])
     target = torch.tensor([model.description.classes.index(label)])
-    maps = compute_attributions(method, model.classifier, pixels, target, "fine", model.device).maps
+    maps = compute_attributions([method], model.classifier, pixels, target, "fine", model.device)[method].maps
     heat: Maps = normalize_maps(maps)[0]
     return heat

@@ -1,5 +1,6 @@
 """Heat maps over images, and charts of their measurements, as PNG files that are the same bytes on every run."""
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from brain_tumor.core.types import Floats, Gray, Maps
 from brain_tumor.plotting.contact_sheets import CELL_INCHES, HEAT_COLORMAP, image_grid, overlay
 from brain_tumor.plotting.style import TEN_COLORS, save_figure
 
-BASELINE_GRAYS = ("0.3", "0.55", "0.75")
+CONTROL_GRAYS, CONTROL_STYLES = ("0.2", "0.5", "0.75"), ("--", ":", "-.")
 
 
 class HeatCase(NamedTuple):
@@ -58,17 +59,17 @@ def plot_heat_cases(path: Path, cases: Sequence[HeatCase], title: str) -> None:
         axes.set_title(case.caption, fontsize=9, linespacing=1.25, color=color, parse_math=False)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT_COLORMAP)
     bar = figure.colorbar(scale, ax=figure.axes, shrink=min(1.0, 3 / (figure.get_figheight())), aspect=30, pad=0.01)
-    bar.set_label("relative relevance within the image")
+    bar.set_label("relevance, on one scale for all maps of a method")
     save_figure(figure, path)
 
 
 def plot_mean_maps(
     path: Path, maps: Mapping[str, Maps], outside_head: Floats, counts: Mapping[str, int], title: str
 ) -> None:
-    """Draw the mean map of each class (columns) by each method (rows), relative to uniform relevance.
+    """Draw the mean map of each class (columns) by each method (rows), relative to mean relevance.
 
     Args:
-        maps: (K, S, S) by method, each map of mean 1.
+        maps: (K, S, S) by method, relative to the method's mean relevance.
         outside_head: (K, S, S) fraction of the images in which a pixel is outside the head.
         counts: number of images of each of the K classes.
     """
@@ -86,32 +87,43 @@ def plot_mean_maps(
             if not number:
                 axes.set_title(f"{label}, n = {counts[label]}", fontsize=10, parse_math=False)
         row[0].set_ylabel(method, fontsize=10)
-        figure.colorbar(image, ax=list(row), label="× uniform relevance", shrink=0.85, pad=0.01)
+        figure.colorbar(image, ax=list(row), label="× mean relevance", shrink=0.85, pad=0.01)
     figure.suptitle(title, fontsize=12, parse_math=False)
     save_figure(figure, path)
 
 
 def plot_deletion_insertion(
-    path: Path, curves: Mapping[str, Mapping[str, Sequence[float]]], methods: Collection[str], title: str
+    path: Path,
+    curves: Mapping[str, Mapping[str, Sequence[float]]],
+    fractions: Sequence[float],
+    methods: Collection[str],
+    title: str,
 ) -> None:
-    """Draw the mean probability of the class as pixels are deleted and inserted, the most relevant first.
+    """Draw the mean probability of the class as parts of images are deleted and inserted, the most relevant first.
 
     Args:
         curves: (steps,) by `deletion` or `insertion` and by map.
+        fractions: (steps,) fraction of the image that is deleted or inserted.
         methods: the maps that depend on the model; the others are dashed.
     """
-    figure = Figure(figsize=(9.5, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    labels = {"deletion": "pixels turned black (lower is better)", "insertion": "pixels restored (higher is better)"}
+    labels = {
+        "deletion": "the image imputed (lower is better)",
+        "insertion": "the blurred image restored (higher is better)",
+    }
     for axes, (kind, by_map) in zip(panels, curves.items(), strict=True):
-        colors, grays = iter(TEN_COLORS), iter(BASELINE_GRAYS)
+        colors = iter(TEN_COLORS)
+        styles = itertools.cycle(itertools.product(CONTROL_STYLES, CONTROL_GRAYS))
+        positions = np.arange(len(fractions))
         for name, values in by_map.items():
-            color, style = (next(colors), "-") if name in methods else (next(grays), "--")
-            axes.plot(np.linspace(0, 100, len(values)), values, style, color=color, lw=1.8, label=name)
-        axes.set(xlabel=f"% of {labels[kind]}", ylim=(0, 1), xlim=(0, 100), title=kind)
+            style, color = ("-", next(colors)) if name in methods else next(styles)
+            axes.plot(positions, values, style, color=color, lw=1.8, label=name)
+        axes.set_xticks(positions, [f"{100 * fraction:.2g}" for fraction in fractions])
+        axes.set(xlabel=f"% of {labels[kind]}", ylim=(0, 1), title=kind)
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("mean probability of the class")
-    panels[1].legend(frameon=False, fontsize=8, loc="lower right")
+    panels[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.suptitle(title, fontsize=12, parse_math=False)
     save_figure(figure, path)
 

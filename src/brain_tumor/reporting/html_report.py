@@ -121,7 +121,7 @@ def render_report(data: ReportData) -> str:
         estimates=data.estimates,
         class_estimates={label: verdict.read_estimates(data.explanations, label) for label in classes},
         localized_maps=data.list_maps("pointing"),
-        perturbed_maps=data.list_maps("road"),
+        perturbed_maps=data.list_maps("deletion"),
         confusion=data.confusion,
         charts={name: inline_svg(svg, name) for name, svg in data.charts.items()},
         sheets=data.sheets,

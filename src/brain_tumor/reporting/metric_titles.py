@@ -40,6 +40,7 @@ LOCALIZATION_METRICS = (
     ("relevance_inside", "relevance inside"),
     ("iou_best", "IoU, best threshold"),
     ("iou_half", "IoU, threshold 0.5"),
+    ("auprc", "AUPRC of pixels"),
 )
 REGION_METRICS = (
     ("outside_head", "outside the head"),
@@ -50,7 +51,4 @@ REGION_METRICS = (
 PERTURBATION_METRICS = (
     ("deletion", "deletion (lower is better)"),
     ("insertion", "insertion (higher is better)"),
-    ("road", "ROAD (random order: 0)"),
-    ("infidelity", "infidelity (0 to 1, lower is better)"),
-    ("max_sensitivity", "max-sensitivity (lower is better)"),
 )

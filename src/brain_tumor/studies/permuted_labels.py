@@ -54,7 +54,7 @@ def compare_maps(
         rank_correlation and ssim, as far as they are defined; unchanged, whether the whole interval of the rank
         correlation is above MAX_RANDOMIZATION_CORRELATION; and interval, each metric's value, low and high.
     """
-    maps, permuted_maps = (model.compute_maps(method, images, targets) for model in (original, permuted))
+    maps, permuted_maps = (model.explain([method], images, targets)[method].maps for model in (original, permuted))
     metrics = {"rank_correlation": rank_correlation(maps, permuted_maps), "ssim": ssim(maps, permuted_maps)}
     table = tabulate_means(method, metrics, rows, original.params)
     lines = table[["metric", "value", "low", "high"]].itertuples(index=False)
