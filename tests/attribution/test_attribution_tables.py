@@ -29,12 +29,13 @@ def test_tabulate_means_differences_have_a_baseline() -> None:
 
 def test_summarize_table_nests_baselines_and_regions() -> None:
     lines = [
-        ("grad-cam", "", "", "", "", "road", 4, 0.3, 0.1, 0.5),
-        ("grad-cam", "center", "", "", "", "road", 4, 0.2, 0.0, 0.4),
-        ("grad-cam", "", "head", "", "", "randomization_correlation", 4, 0.9, 0.8, 1.0),
-        ("grad-cam", "", "", "corners", "", "relevance", 4, 0.6, 0.5, 0.7),
-        ("grad-cam", "", "", "", "glioma", "road", 2, 0.7, 0.6, 0.8),
-        ("", "", "", "", "", "accuracy", 9, 0.8, 0.7, 0.9),
+        ("grad-cam", "", "", "", "", "", "road", 4, 0.3, 0.1, 0.5),
+        ("grad-cam", "center", "", "", "", "", "road", 4, 0.2, 0.0, 0.4),
+        ("grad-cam", "", "head", "", "", "", "randomization_correlation", 4, 0.9, 0.8, 1.0),
+        ("grad-cam", "", "", "corners", "", "", "relevance", 4, 0.6, 0.5, 0.7),
+        ("grad-cam", "", "", "", "below 1 %", "", "road", 1, 0.9, 0.8, 1.0),
+        ("grad-cam", "", "", "", "", "glioma", "road", 2, 0.7, 0.6, 0.8),
+        ("", "", "", "", "", "", "accuracy", 9, 0.8, 0.7, 0.9),
     ]
     summary = summarize_table(pd.DataFrame(lines, columns=COLUMNS), {"grad-cam": {"num_cases": 3}})
     assert summary == {

@@ -50,7 +50,7 @@ def test_params_file_dvc_reads_the_same_values() -> None:
         ("datasets.navoneel.source.version=2", ["      version: 1"], ["      version: 2"]),
         ("recipes.quickstart.preprocess.operations.1.size=224", ["        size: 192"], ["        size: 224"]),
         ("datasets.phantom.source.patients=80", ["      patients: 240"], ["      patients: 80"]),
-        ("recipes.quickstart.explain.methods=[occlusion]", ["grad-cam", "grad-cam++"], ["occlusion"]),
+        ("recipes.quickstart.explain.methods=[occlusion]", ["hires-cam", "grad-cam"], ["occlusion"]),
         ("crossval.folds=[0,1]", ["  - 2", "  - 3", "  - 4"], []),
         ("+recipes.probe.train.ema=0.99", [], ["      ema: 0.99"]),
     ],

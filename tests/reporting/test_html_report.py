@@ -142,7 +142,7 @@ def test_render_report_compares_baselines_and_marks_small_subgroups() -> None:
 
 
 def test_render_report_shows_the_verdict_of_each_method() -> None:
-    interval = {"n": "30", "low": "0.6", "high": "0.8"}
+    interval = {"n": "200", "low": "0.6", "high": "0.8"}
     rows = [
         explanation("grad-cam", "randomization_correlation", 0.7, **interval),
         explanation("grad-cam", "deletion", 0.7, baseline="shifted map", **interval),
@@ -150,7 +150,7 @@ def test_render_report_shows_the_verdict_of_each_method() -> None:
     html = render_report(make_data(explanations=rows))
     assert "grad-cam passes 1 of 2 measured checks" in html
     assert '<span class="mark no">no</span>' in html
-    assert "rank correlation with the maps of the randomized model: 0.700 (0.600–0.800), n = 30" in html
+    assert "rank correlation with the maps of the randomized model: 0.700 (0.600–0.800), n = 200" in html
     assert "<strong>not trustworthy</strong>" in html
     assert "No test image has a mask or a box" in html
 

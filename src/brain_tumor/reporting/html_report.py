@@ -19,6 +19,7 @@ from brain_tumor.reporting.images import inline_svg
 from brain_tumor.reporting.results import Results
 
 MAX_FIRST_MISTAKES = 14  # shown before the fold
+MIN_SUBGROUP_IMAGES = 20  # below which a subgroup is not interpretable
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
@@ -115,6 +116,7 @@ def render_report(data: ReportData) -> str:
         headline_metrics=metric_titles.HEADLINE_METRICS + (two_classes if len(classes) == 2 else ()),
         titles=metric_titles,
         min_images=MIN_IMAGES,
+        min_subgroup_images=MIN_SUBGROUP_IMAGES,
         label_issues=data.label_issues,
         methods=data.params["explain"]["methods"],
         EstimateKey=EstimateKey,
