@@ -167,6 +167,12 @@ def test_check_methods_failed_control_decides_nothing(name: str, interval: tuple
     assert [check.verdict for check in checks] == ["unclear", *["yes"] * 4]
 
 
+def test_check_controls_few_images_leave_open() -> None:
+    estimates = make_estimates(BETTER, verdict.MIN_CONTROL_IMAGES - 1, TRUE_MASK)
+    estimates |= make_estimates(BETTER, verdict.MIN_CONTROL_IMAGES - 1, OTHER_CLASS)
+    assert [control.as_expected for control in check_controls(estimates)] == [None, None]
+
+
 def test_every_check_has_controls_of_both_kinds() -> None:
     assert list(CONTROLS) == list(CRITERIA)
     assert all(must_pass and must_fail for must_pass, must_fail in CONTROLS.values())

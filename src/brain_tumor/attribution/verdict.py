@@ -66,7 +66,7 @@ class Control(NamedTuple):
         must_pass: whether it must pass the check; otherwise it must not.
         check: its result.
         as_expected: whether the result is yes where it must be, and anything else where it must not; None where it is
-            undecided whether a map passes that must.
+            undecided whether a map passes that must, or where there are not enough images.
     """
 
     map: str
@@ -134,7 +134,7 @@ def check_controls(estimates: Estimates) -> list[Control]:
                     continue
                 (check,) = _decide({name: {criterion: comparisons}}, MIN_CONTROL_IMAGES, set())[name]
                 expected = check.verdict == "yes" if must_pass else check.verdict != "yes"
-                is_open = must_pass and check.verdict in ("unclear", "not enough images")
+                is_open = check.verdict == "not enough images" or (must_pass and check.verdict == "unclear")
                 controls.append(Control(name, must_pass, check, None if is_open else expected))
     return controls
 
