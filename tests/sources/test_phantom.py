@@ -17,7 +17,7 @@ from brain_tumor.sources.phantom import generator as phantom
 from brain_tumor.sources.phantom.anatomy import SELLA, load_anatomy
 from brain_tumor.sources.phantom.generator import CLASSES
 from brain_tumor.sources.phantom.patient import Patient
-from brain_tumor.sources.phantom.slices import MIN_TUMOR_PIXELS, PhantomSlice
+from brain_tumor.sources.phantom.slices import MIN_TUMOR_PIXELS, PLANES, PhantomSlice
 
 PATIENTS = 120
 SLICES = 2
@@ -47,8 +47,8 @@ def test_generate_workers_and_order_do_not_change_the_pixels(
 @pytest.mark.parametrize(
     ("number", "label", "expected"),
     [
-        (1, "glioma", "bd89dacaae1859e87a4b770260b090ab0e699f7c9d75be6efc4b8ff93fa90e85"),
-        (2, "pituitary", "e08295157eac199c04691890ca53170f412b8cae7c92b534663faed9e055bfe4"),
+        (1, "glioma", "3031a8a86837095d9ee390d12a858efbc29560fa606f0d53cd313b0c5925cf5c"),
+        (2, "pituitary", "200e6054dc6987d89ab0b9e73101705e5bb6321f7ee9ab7c1cc8f2b5d125dd36"),
     ],
 )
 def test_generate_patient_pixels_are_pinned(number: int, label: str, expected: str) -> None:
@@ -84,6 +84,13 @@ def test_generate_slices_only_tumor_patients_have_masks(data: list[PhantomSlice]
         assert set(np.unique(item.mask)) <= {0, 255}
         pixels = np.count_nonzero(item.mask)
         assert pixels == 0 if item.label == "notumor" else pixels >= MIN_TUMOR_PIXELS, (item.patient, item.index)
+
+
+@pytest.mark.parametrize(("label", "real"), [("glioma", 0.0190), ("meningioma", 0.0152), ("pituitary", 0.0068)])
+def test_generate_masks_are_as_large_as_real_ones(data: list[PhantomSlice], label: str, real: float) -> None:
+    """`real` is the median of the masks of figshare's tumors, as a fraction of the image."""
+    fractions = [np.count_nonzero(item.mask) / item.mask.size for item in data if item.label == label]
+    assert np.median(fractions) == pytest.approx(real, rel=0.4)
 
 
 def test_generate_masks_are_inside_the_head(data: list[PhantomSlice]) -> None:
@@ -136,6 +143,15 @@ def test_logistic_regression_on_pixels_is_inaccurate(data: list[PhantomSlice]) -
     small = np.stack([item.image.reshape(32, 8, 32, 8).mean((1, 3)).ravel() for item in data])
     for strength in (1.0, 0.01):
         assert accuracy(LogisticRegression(C=strength, max_iter=500), small, data) < 0.5
+
+
+def test_model_on_plane_and_position_is_inaccurate(data: list[PhantomSlice]) -> None:
+    """A random forest that knows where each slice is, but not what it shows."""
+    planes = np.eye(len(PLANES))[[PLANES.index(item.plane) for item in data]]
+    positions = planes * np.array([[item.position] for item in data])
+    features = np.concatenate([planes, positions, np.abs(positions)], 1)
+    forest = RandomForestClassifier(200, min_samples_leaf=5, random_state=0)
+    assert 0.25 < accuracy(forest, features, data) < 0.5
 
 
 def test_models_on_image_statistics_are_inaccurate(data: list[PhantomSlice]) -> None:

@@ -2,7 +2,9 @@
 
 All sizes are radii or distances in mm. The appearance follows textbook descriptions: gliomas are irregular, spread
 along white matter, and enhance in a ring around a necrotic core or hardly at all; meningiomas grow from the dura on a
-broad base and enhance evenly; pituitary adenomas fill the sella and grow upwards.
+broad base and enhance evenly; pituitary adenomas fill the sella and grow upwards. The radii give masks of the size of
+real ones: the median of 2,363 masks of figshare's tumors is 1.9 % of the image for gliomas, 1.5 % for meningiomas and
+0.7 % for pituitary tumors.
 """
 
 from dataclasses import dataclass
@@ -112,7 +114,7 @@ class Glioma(Lesion):
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Self:
-        radius = rng.uniform(10, 25)
+        radius = rng.uniform(13.5, 33)
         high_grade = rng.random() < 0.75
         lobes = [_sample_lobe(rng, radius, rng.uniform(0.65, 0.95), 0.15)]
         lobes += [_sample_lobe(rng, radius, rng.uniform(0.35, 0.65), 0.5) for _ in range(rng.integers(1, 4))]
@@ -173,7 +175,7 @@ class Meningioma(Lesion):
         root = _choose_site(rng, load_anatomy().base if rng.random() < 0.4 else load_anatomy().surface)
         side = float(rng.choice([-1.0, 1.0])) if abs(root[0]) < 3 else 0.0
         normal = np.array([side, 0.0, 0.0]) if side else inward_normal(root)
-        radius = rng.uniform(10, 23)
+        radius = rng.uniform(13, 31)
         lobes = [_sample_lobe(rng, radius, rng.uniform(0.85, 1.0), 0.05)]
         lobes += [_sample_lobe(rng, radius, rng.uniform(0.4, 0.6), 0.45) for _ in range(rng.integers(0, 3))]
         return cls(
@@ -226,7 +228,7 @@ class Pituitary(Lesion):
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Self:
-        radius = rng.uniform(6.5, 15)
+        radius = rng.uniform(8, 19)
         large = radius > 9
         width, lean = rng.uniform(0.85, 1.15), rng.normal(0, 0.12)
         lobes = [Ball((0, 0, -0.15 * radius), (radius * width, 0.85 * radius, 0.8 * radius))]

@@ -13,8 +13,8 @@ IMAGE_PIXELS = 256
 PLANES = ("sagittal", "coronal", "axial")
 """Named by the axis that they are perpendicular to: x, y, z."""
 
-MIN_TUMOR_PIXELS = 60
-"""For a slice with less tumor, another position in the tumor is tried."""
+MIN_TUMOR_PIXELS = 100
+"""For a slice with less tumor, another position in the tumor is tried; 99 % of the real masks are larger (0.15 %)."""
 
 MIDDLE = np.array([0.0, -16.0, -4.0])
 """Middle of the field of view in mm."""
@@ -29,6 +29,7 @@ class PhantomSlice:
         label: the class.
         index: number of the slice within the patient, from 0.
         plane: axial, coronal, or sagittal.
+        position: of the slice along the axis that is perpendicular to it, in mm in the template.
         image: (256, 256) uint8.
         mask: (256, 256) uint8; 255 in the tumor, edema not included, and 0 elsewhere.
     """
@@ -37,6 +38,7 @@ class PhantomSlice:
     label: str
     index: int
     plane: str
+    position: float
     image: Gray
     mask: Gray
 
@@ -48,11 +50,12 @@ def scan_slice(patient: Patient, number: int, label: str, index: int, seed: int)
     for attempt in range(12):
         point = patient.targets[:, position.integers(patient.targets.shape[1])]
         center = patient.targets.mean(1)
-        goal = patient.locate(center + 0.8**attempt * (point - center))
+        place = center + 0.8**attempt * (point - center)
+        goal = patient.locate(place)
         image, mask = _scan(patient, axis, float(goal[axis]), make_generator(seed, number, 4, index))
         if patient.lesion is None or np.count_nonzero(mask) >= MIN_TUMOR_PIXELS:
             break
-    return PhantomSlice(f"p{number:04d}", label, index, PLANES[axis], image, mask)
+    return PhantomSlice(f"p{number:04d}", label, index, PLANES[axis], float(place[axis]), image, mask)
 
 
 def _scan(patient: Patient, axis: int, position: float, rng: np.random.Generator) -> tuple[Gray, Gray]:
