@@ -53,7 +53,7 @@ DIGITS = 16
 DECIMALS = 6  # of results that are written
 NUM_STEPS = 3
 # The quickstart's network, image and batch size; a ResNet and a ViT at sizes that take seconds.
-NETWORKS = {"tf_efficientnet_lite0": (192, 16), "resnet50": (128, 8), "vit_tiny_patch16_224": (224, 8)}
+NETWORKS = {"tf_efficientnet_lite0": (160, 16), "resnet50": (128, 8), "vit_tiny_patch16_224": (224, 8)}
 
 
 def compute_fingerprints(params: TrainParams) -> dict[str, str]:
