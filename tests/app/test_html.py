@@ -45,6 +45,7 @@ def test_prediction_html_rejected_image_has_no_answer() -> None:
     assert "&lt;too&gt; ragged." in html
     assert "This is unlike the images." in html
     assert "From CT." in html
+    assert NOT_CLINICAL in html
     assert "glioma" not in html
     assert "%" not in html
 

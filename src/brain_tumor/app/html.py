@@ -17,6 +17,7 @@ NOT_CLINICAL = "Not for clinical use. Research software; its output is not a dia
 NUM_COLOR_STEPS = 10  # of the color scale
 TRUSTWORTHY, NOT_MEASURED = "trustworthy", "not measured"  # beginning of a good verdict; verdict without measurement
 THUMBNAIL_PIXELS = 66
+_SMALL_DISCLAIMER = f'<p class="small">{NOT_CLINICAL}</p>'  # below each answer: on a phone, the top is out of view
 MAX_CLASSES = 20  # whose probabilities are listed
 
 
@@ -94,7 +95,7 @@ def prediction_html(prediction: Prediction) -> str:
         more = [text for text in (detail, *prediction.reasons[1:]) if text]
         title = f"<p><strong>No answer: {html.escape(first)}</strong></p>"
         details = "".join(f"<p>{html.escape(_sentence(text))}</p>" for text in more)
-        return f'<div class="reject" role="alert">{title}{details}</div>{warnings}'
+        return f'<div class="reject" role="alert">{title}{details}</div>{warnings}{_SMALL_DISCLAIMER}'
     # The class is written large only where nothing speaks against it.
     kind = "answer unsure" if prediction.warnings else "answer"
     certainty = max(prediction.probabilities.values())
@@ -109,7 +110,7 @@ def prediction_html(prediction: Prediction) -> str:
             f"<p>90 % prediction set: {labels}. Of images like those of the conformal part, "
             "9 in 10 have their true class in this set.</p>"
         )
-    return "".join(lines)
+    return "".join([*lines, _SMALL_DISCLAIMER])
 
 
 def _probability_table(prediction: Prediction) -> str:
@@ -180,10 +181,11 @@ STYLE = """
 .answer { font-size: 1.35rem; margin: 6px 0; } .answer.unsure { font-size: 1rem; }
 .probabilities { width: 100%; border-collapse: collapse; font-size: .9rem; margin: 4px 0 8px; }
 .probabilities caption { text-align: left; opacity: .75; }
-.probabilities th, .probabilities td { border: 0 !important; padding: 2px 8px 2px 0 !important; }
+.probabilities tr, .probabilities th, .probabilities td { border: 0 !important; padding: 2px 8px 2px 0 !important; }
 .probabilities th { text-align: left; font-weight: normal; white-space: nowrap; width: 1%; }
 .probabilities td:last-child { text-align: right; width: 4em; font-variant-numeric: tabular-nums; }
 .probabilities i { display: block; height: 10px; border-radius: 5px; background: #4a7fb5; min-width: 1px; }
+.small { font-size: .8rem; opacity: .75; }
 .examples { display: flex; flex-wrap: wrap; gap: 6px; }
 .examples button { width: 76px; padding: 3px; border: 2px solid transparent; border-radius: 6px; cursor: pointer;
     font-size: .7rem; font-weight: normal; line-height: 1.15; color: inherit; overflow-wrap: anywhere; }

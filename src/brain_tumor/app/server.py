@@ -183,17 +183,18 @@ def build_page(root: Path) -> Any:
         recipe.change(callbacks.on_model_change, [recipe], [disclaimer, model_card, example]).then(
             callbacks.on_open, [recipe], [method, status], api_visibility="private"
         ).then(*predict)
-        gr.on(
+        uploading = gr.on(
             [upload.upload, upload.clear],
             callbacks.on_upload,
             [upload],
             [*shown, example, prediction],
             concurrency_limit=MAX_FILES_READ_TOGETHER,
             api_name="on_upload",
-        ).then(*predict).then(None, js=SHOW_ANSWER)
-        example.submit(callbacks.on_example, [recipe, example], [*shown, upload]).then(*predict).then(
-            None, js=SHOW_ANSWER
         )
+        uploading.then(*predict).then(None, js=SHOW_ANSWER)
+        # A file that is still being read must not replace the test image later.
+        choosing = example.submit(callbacks.on_example, [recipe, example], [*shown, upload], cancels=[uploading])
+        choosing.then(*predict).then(None, js=SHOW_ANSWER)
         plane.input(callbacks.on_plane_change, [scan, plane], [number]).then(*predict)
         number.input(*predict, trigger_mode="always_last")
         method.input(*predict)
