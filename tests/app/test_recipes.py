@@ -7,6 +7,7 @@ import pytest
 
 from app_folder import write_app_folder
 from brain_tumor.app import recipes
+from brain_tumor.attribution.verdict import rank_methods, read_estimates
 from brain_tumor.core.errors import UserError
 
 
@@ -39,29 +40,34 @@ def test_load_model_second_call_returns_the_same_model_and_few_are_kept(
     assert recipes.load_model("real", root) is not first
 
 
-def write_explanations(root: Path, randomization: float) -> None:
-    """Write explain.csv with good values of all checks of Grad-CAM, but for one that is given."""
+def write_explanations(root: Path, randomization: float) -> list[dict[str, object]]:
+    """Write explain.csv with good values of the checks of Grad-CAM, but for one that is given; return its rows."""
     columns = ["map", "baseline", "stage", "region", "class", "metric", "n", "value", "low", "high"]
-    rows = [
-        ["grad-cam", "random order", "", "", "", name, 40, 0.4, 0.3, 0.5] for name in ("deletion", "insertion", "road")
-    ]
-    rows += [["grad-cam", "", "", "", "", name, 40, 0.9, 0.85, 0.95] for name in ("mirrored", "shifted", "noisy")]
+    orders = [(name, baseline) for name in ("deletion", "insertion") for baseline in ("random order", "shifted map")]
+    rows = [["grad-cam", baseline, "", "", "", name, 400, 0.4, 0.3, 0.5] for name, baseline in orders]
+    rows += [["grad-cam", "", "", "", "", name, 400, 0.9, 0.85, 0.95] for name in ("mirrored", "shifted", "noisy")]
     limits = randomization, randomization - 0.01, randomization + 0.01
-    rows.append(["grad-cam", "", "", "", "", "randomization_correlation", 40, *limits])
+    rows.append(["grad-cam", "", "", "", "", "randomization_correlation", 400, *limits])
     folder = root / "metrics/quickstart"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "explain.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *rows])
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def test_read_verdict_is_that_of_the_report(root: Path) -> None:
-    assert recipes.read_verdict("quickstart", "grad-cam", root).text == "not measured"
+@pytest.mark.parametrize("randomization", [0.1, 0.9])
+def test_read_verdict_is_that_of_the_report(root: Path, randomization: float) -> None:
+    rows = write_explanations(root, randomization)
+    ((_, checks, verdict),) = rank_methods(read_estimates(rows), ["grad-cam"])
+    found = recipes.read_verdict("quickstart", "grad-cam", root)
+    assert found == (verdict, tuple(check.criterion for check in checks if check.verdict == "no"))
+    assert ("passes randomization test" in found.failed) == (randomization > 0.5)
+    assert found.text.startswith("trustworthy") == (randomization < 0.5)
+
+
+def test_read_verdict_without_measurement_says_so(root: Path) -> None:
     write_explanations(root, 0.1)
-    good = recipes.read_verdict("quickstart", "grad-cam", root)
-    assert (good.text, good.failed) == ("trustworthy; other checks undecided", ())
     assert recipes.read_verdict("quickstart", "grad-cam++", root).text == "not measured"
-    write_explanations(root, 0.9)
-    bad = recipes.read_verdict("quickstart", "grad-cam", root)
-    assert (bad.text, bad.failed) == ("not trustworthy", ("passes randomization test",))
+    assert recipes.read_verdict("real", "grad-cam", root).text == "not measured"
     (root / "metrics/quickstart/explain.csv").write_text("another,table\n1,2\n")
     assert recipes.read_verdict("quickstart", "grad-cam", root).text == "not measured"

@@ -24,6 +24,8 @@ METHODS: "dict[str, Method | None]" = {
     "no heat map": None,
     "Grad-CAM": "grad-cam",
     "Grad-CAM++": "grad-cam++",
+    "LayerCAM": "layer-cam",
+    "HiResCAM": "hires-cam",
     "integrated gradients (slow)": "integrated-gradients",
 }
 ATTENTION_METHODS: "dict[str, Method | None]" = {
@@ -74,15 +76,21 @@ def list_methods(recipe: str, root: Path) -> "dict[str, Method | None]":
 
 
 def read_verdict(recipe: str, method: "Method", root: Path) -> MethodVerdict:
-    """Read what the checks of stage `explain` say about a method for this model."""
-    from brain_tumor.attribution.verdict import check_method, method_verdict, read_estimates
+    """Read what the checks of stage `explain` say about a method for this model, as its report does."""
+    from brain_tumor.attribution.verdict import rank_methods, read_estimates
+    from brain_tumor.inference.heat_maps import METHODS as ALL_METHODS
 
     try:
-        rows = read_table(root / f"metrics/{recipe}/explain.csv").to_dict("records")
-        checks = check_method(read_estimates([{str(key): row[key] for key in row} for row in rows]), method)
+        table = read_table(root / f"metrics/{recipe}/explain.csv")
+        rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+        # All methods together: the checks are corrected for their number.
+        ranking = rank_methods(read_estimates(rows), [name for name in ALL_METHODS if name in set(table["map"])])
     except (OSError, ValueError, KeyError):  # not explained yet, or by another version
         return MethodVerdict("not measured")
-    return MethodVerdict(method_verdict(checks), tuple(check.criterion for check in checks if check.verdict == "no"))
+    for name, checks, verdict in ranking:
+        if name == method:
+            return MethodVerdict(verdict, tuple(check.criterion for check in checks if check.verdict == "no"))
+    return MethodVerdict("not measured")
 
 
 def list_examples(recipe: str, root: Path) -> dict[str, int]:

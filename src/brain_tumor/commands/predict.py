@@ -26,7 +26,10 @@ from brain_tumor.inference.predictor import (
 if TYPE_CHECKING:
     from brain_tumor.commands.heat_maps import HeatMapWriter
 
-METHODS = "grad-cam, grad-cam++, integrated-gradients, occlusion; attention-rollout and attention-relevance for ViTs"
+METHODS = (
+    "grad-cam, grad-cam++, layer-cam, hires-cam, integrated-gradients, occlusion; "
+    "attention-rollout and attention-relevance for ViTs"
+)
 EPILOG = """\
 formats of the output:
   table  a line per image for people, with its reasons and warnings below
