@@ -32,6 +32,8 @@ NOT_RUN = {
     "dvc queue start": BY_EXPERIMENTS,
     "dvc remote modify team verify true": "tests/pipeline/test_damaged_remote.py runs it",
     "git checkout --ours stages/dvc.lock": BY_CONFLICTS,
+    "git checkout --ours params.yaml": BY_CONFLICTS,
+    "git show MERGE_HEAD:params.yaml": BY_CONFLICTS,
     "dvc get <repository> models/edge --remote team --remote-config url=s3://bucket/brain-tumor-mri verify=true": (
         "needs a remote on a server; tests/pipeline/test_remote.py gets a model from one"
     ),

@@ -1,8 +1,10 @@
 """Two branches that add recipes: the tools name the conflict, and the documented way resolves it."""
 
 import copy
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from dvc_output import stages_run
 from project import AUTHOR, Project
@@ -44,11 +46,11 @@ def test_conflicts_are_named_and_resolved_as_documented(project: Project) -> Non
 
     project.git("merge", "--abort")
     project.run("git", "merge", "bob", code=1, **AUTHOR)
-    text = (project.root / "params.yaml").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith(("<<<<<<<", "=======", ">>>>>>>"))]
-    (project.root / "params.yaml").write_text("\n".join(lines) + "\n")
-    if {"ann", "bob"} - set(project.params()["recipes"]):
-        pytest.fail("both recipes are kept")
+    project.git("checkout", "--ours", "params.yaml")
+    params = project.params()
+    theirs: Any = YAML().load(project.run("git", "show", "MERGE_HEAD:params.yaml"))
+    params["recipes"]["bob"] = theirs["recipes"]["bob"]
+    project.edit(params)
     project.git("add", "params.yaml")
     assert "params.yaml" not in project.run("python", "tools/check_stale.py", code=1)
     project.git("checkout", "--ours", "stages/dvc.lock")
