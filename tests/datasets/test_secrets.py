@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.torch import save
+from timm import create_model
 
 from heads import head, png
 from project import Project
@@ -50,7 +50,10 @@ def services() -> Iterator[dict[str, Any]]:
     image = png(head(1))
     export = make_zip(make_members({"train": {"a.jpg": [(1, [1, 2, 3, 4])]}}) | {"train/a.jpg": image})
     config = json.dumps({"architecture": "resnet10t"}).encode()
-    weights = {(REPO, COMMIT, "model.safetensors"): save({"x": np.zeros(2)}), (REPO, COMMIT, "config.json"): config}
+    weights = {
+        (REPO, COMMIT, "model.safetensors"): save(create_model("resnet10t").state_dict()),
+        (REPO, COMMIT, "config.json"): config,
+    }
     with (
         KaggleServer({(HANDLE, 1): make_zip({"yes/1.png": image})}, token=SECRETS["KAGGLE_API_TOKEN"]) as kaggle,
         RoboflowServer(export) as roboflow,
