@@ -152,7 +152,7 @@ def test_images_other_content_than_listed_is_discarded(
 ) -> None:
     with (
         FigshareServer(ARTICLE_FILES, changes=changes) as server,
-        pytest.raises(UserError, match="file discarded|would send") as caught,
+        pytest.raises(UserError, match=r"file discarded|would send") as caught,
     ):
         fetch(server, tmp_path, monkeypatch)
     assert all(
