@@ -14,7 +14,10 @@ settings.register_profile("project", deadline=None, derandomize=True, max_exampl
 settings.load_profile("project")
 
 # Modules that take a minute or more, the longest first. Started last, one of them would keep one worker busy alone.
-LONG_MODULES = ("hub_recipes", "studies", "pipeline", "remote", "experiments", "documented_commands", "stale_drawings")
+LONG_MODULES = (
+    "hub_recipes", "studies", "pipeline", "remote", "experiments", "damaged_remote", "documented_commands",
+    "stale_drawings",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

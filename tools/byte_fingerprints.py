@@ -290,8 +290,8 @@ def model_config(architecture: str, size: int) -> ModelConfig:
     """Make the configuration of a classifier of four classes."""
     operations = ({"op": "resize", "size": size, "mode": "pad"},)
     return ModelConfig(
-        recipe="check", dataset="check", generated_data=True, classes=tuple("abcd"), architecture=architecture, head="softmax",
-        mean=(0.5,) * 3, std=(0.5,) * 3, pretrained="none", data="", code={}, versions={"timm": timm.__version__},
+        recipe="check", dataset="check", generated_data=True, classes=tuple("abcd"),
+        architecture=architecture, head="softmax", mean=(0.5,) * 3, std=(0.5,) * 3, pretrained="none", data="", code={}, versions={"timm": timm.__version__},
         preprocess=PreprocessParams.model_validate({"operations": operations}),
     )  # fmt: skip
 

@@ -12,8 +12,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from dvc.repo import Repo
 
 from dvc_lock import parse_lock
 from merge_conflicts import require_no_conflicts
@@ -92,8 +95,22 @@ def find_damaged(output: Output, cache: Path) -> Iterator[str]:
     else:
         missing = [file for file in json.loads(content) if not (cache / locate(file["md5"])).is_file()]
         yield from (f"{output.path}/{file['relpath']}: files/md5/{locate(file['md5'])}" for file in missing)
-        if missing:  # as long as the list is in the remote, `dvc push` takes the files for uploaded
-            yield f"{output.path}, its list of files: files/md5/{locate(output.md5)}"
+        # As long as a list with a file is in the remote, `dvc push` takes the file for uploaded.
+        for folder in find_folders({file["md5"] for file in missing}) if missing else []:
+            yield f"{folder.path}, its list of files: files/md5/{locate(folder.md5)}"
+
+
+def find_folders(md5s: set[str]) -> Iterator[Output]:
+    """Yield the folders of all lock files that have one of these files, by their lists in the remote."""
+    with Repo() as repo:
+        remote = repo.cloud.get_remote_odb()
+        for lock in sorted(Path().rglob("dvc.lock")):
+            stages = parse_lock(lock.read_text(encoding="utf-8"))["stages"].values()
+            for out in (out for stage in stages for out in stage.get("outs", []) if out["md5"].endswith(".dir")):
+                with suppress(OSError, ValueError, TypeError):  # not in the remote, or not a list: named elsewhere
+                    content = remote.fs.cat_file(remote.oid_to_path(out["md5"]))
+                    if md5s & {file["md5"] for file in json.loads(content)}:
+                        yield Output(out["path"], out["md5"])
 
 
 def locate(md5: str) -> str:

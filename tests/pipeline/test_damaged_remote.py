@@ -113,22 +113,21 @@ def pull(clone: Project, code: int = 0) -> str:
     return clone.run(*PULL, "stages/dvc.yaml:train@one", code=code, **ENVIRONMENT)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
 def test_pull_damaged_files_are_named_until_they_are_pushed_again(
-    pushed: tuple[Project, Store], damage: str, tmp_path: Path
+    pushed: tuple[Project, Store], tmp_path: Path
 ) -> None:
     project, store = pushed
-    names = [SPLIT, f"{MODEL}/model.safetensors"]
+    names = dict(zip((SPLIT, f"{MODEL}/model.safetensors", "data/split/one.json"), DAMAGES, strict=True))
     objects = {name: hashes(project)[name] for name in names}
-    for md5 in objects.values():
-        store.write(md5, DAMAGES[damage](store.read(md5)))
+    for name, damage in names.items():
+        store.write(objects[name], DAMAGES[damage](store.read(objects[name])))
     clone = project.clone(tmp_path / "clone" / "project")
     output = pull(clone, code=1)
     for name, md5 in objects.items():
         assert f"{name}: files/md5/{md5[:2]}/{md5[2:]}" in output
         assert not (clone.root / name).exists()
     named = re.findall("files/md5/(.*)", output)
-    assert len(named) == 3, "and the list of the model's files"
+    assert len(named) == 5, "and the lists of the two folders that have the model's weights"
     for path in named:
         store.delete(path.replace("/", ""))
     project.run("dvc", "push", **ENVIRONMENT)
@@ -137,6 +136,7 @@ def test_pull_damaged_files_are_named_until_they_are_pushed_again(
         assert (clone.root / name).read_bytes() == (project.root / name).read_bytes()
 
 
+@pytest.mark.parametrize("pushed", ["folder"], indirect=True)
 def test_pull_wrong_list_of_a_folder_is_named(pushed: tuple[Project, Store], tmp_path: Path) -> None:
     project, store = pushed
     md5 = hashes(project)[IMAGES]
@@ -152,6 +152,7 @@ def test_pull_wrong_list_of_a_folder_is_named(pushed: tuple[Project, Store], tmp
     assert "Everything is here" in pull(clone)
 
 
+@pytest.mark.parametrize("pushed", ["folder"], indirect=True)
 def test_pull_delivered_results_with_a_recipe_that_was_never_run(pushed: tuple[Project, Store], tmp_path: Path) -> None:
     project, _ = pushed
     clone = project.clone(tmp_path / "clone" / "project")
