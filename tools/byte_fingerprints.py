@@ -291,7 +291,8 @@ def model_config(architecture: str, size: int) -> ModelConfig:
     operations = ({"op": "resize", "size": size, "mode": "pad"},)
     return ModelConfig(
         recipe="check", dataset="check", generated_data=True, classes=tuple("abcd"),
-        architecture=architecture, head="softmax", mean=(0.5,) * 3, std=(0.5,) * 3, pretrained="none", data="", code={}, versions={"timm": timm.__version__},
+        architecture=architecture, head="softmax", mean=(0.5,) * 3, std=(0.5,) * 3, pretrained="none", data="", code={},
+        versions={"timm": timm.__version__},
         preprocess=PreprocessParams.model_validate({"operations": operations}),
     )  # fmt: skip
 
