@@ -181,7 +181,7 @@ def test_plot_evaluation_draws_all_charts(project: Project) -> None:
 def test_permuted_compares_maps_with_intervals(project: Project) -> None:
     study = read_metrics(project, "one/permuted")
     assert (study["n"], study["majority"], study["generated_images"]) == (4, 0.5, True)
-    for method in ("grad-cam", "grad-cam++"):
+    for method in ("hires-cam", "grad-cam"):
         value, low, high = study[method]["interval"].get("rank_correlation", (0, 0, 0))  # all maps may be empty
         assert study[method].get("rank_correlation", 0) == value
         assert -1 <= low <= value <= high <= 1
@@ -193,11 +193,11 @@ def test_explain_measures_and_draws_all_maps(project: Project) -> None:
     absolute = metrics[metrics["baseline"] == ""]
     names = {key: set(part["metric"]) for key, part in absolute.groupby("map")}
     expected = {"deletion", "insertion", "randomization_correlation", "mirrored", "relevance"}
-    assert expected <= names["grad-cam++"]
+    assert expected <= names["hires-cam"]
     assert names[""] == {"accuracy", "accuracy_change", "smallest_class_images"}
     assert set(metrics.loc[metrics["map"] == "", "region"]) == {"", "head", "outside_head"}
     assert {"deletion", "insertion", "mirrored", "relevance"} <= names["random order"]
-    differences = metrics[(metrics["map"] == "grad-cam++") & (metrics["metric"] == "deletion")]
+    differences = metrics[(metrics["map"] == "hires-cam") & (metrics["metric"] == "deletion")]
     assert {"", "center"} <= set(differences["baseline"])
     for chart in ("maps/mean", "maps/removal", "maps/randomized", "sheets/grad-cam", "sheets/all-methods"):
         assert (project.root / f"plots/one/{chart}.png").stat().st_size > 5000
