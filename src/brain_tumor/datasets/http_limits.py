@@ -12,6 +12,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 TIMEOUT_SECONDS = (20, 60)  # to connect, and between two pieces of a response
+REPEAT_SECONDS = 0.2
 MAX_JSON_BYTES = 2**22  # 4 MiB, of a body that is read whole
 
 
@@ -112,7 +113,10 @@ class LimitedAdapter(HTTPAdapter):
 
 
 class _Deadline:
-    """Calls `action` in a thread when the time is over, unless it was stopped before."""
+    """Calls `action` in a thread when the time is over, again and again until it is stopped.
+
+    Once would not be enough: a connection that is opened at this moment cannot be ended yet.
+    """
 
     def __init__(self, seconds: float, action: Callable[[], None]) -> None:
         self._action, self._stopped, self.expired = action, Event(), False
@@ -124,7 +128,7 @@ class _Deadline:
         self._end = time.monotonic() + seconds
 
     def stop(self) -> None:
-        """Never call the action."""
+        """Do not call the action any more."""
         self._stopped.set()
 
     def _wait(self) -> None:
@@ -133,6 +137,8 @@ class _Deadline:
                 return
         self.expired = True
         self._action()
+        while not self._stopped.wait(REPEAT_SECONDS):
+            self._action()
 
 
 def _make_pools(sockets: list[socket.socket]) -> dict[str, Any]:
