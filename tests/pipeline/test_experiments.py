@@ -34,7 +34,7 @@ def learning_rate(data: dict[str, Any]) -> float:
 
 
 def test_queue_two_workers_run_four_experiments(project: Project) -> None:
-    rates = [0.0001, 0.0003, 0.002, 0.008]
+    rates = [0.0001, 0.0003, 0.004, 0.008]
     for value in rates:
         dvc(project, "exp", "run", "--queue", STAGE, "-S", f"{RATE}={value}")
     # The workers inherit open pipes: `run` would wait for them until all experiments are done.

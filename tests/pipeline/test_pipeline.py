@@ -49,7 +49,7 @@ def test_status_changed_learning_rate_train_and_report_are_stale(project: Projec
     project.edit(params)
     twin = "stages/dvc.yaml:split@twin"
     project.run("dvc", "repro", twin)
-    params["recipes"]["one"]["train"]["optimizer"]["lr"] = 0.002
+    params["recipes"]["one"]["train"]["optimizer"]["lr"] = 0.004
     before = (project.root / "params.yaml").read_bytes()
     project.edit(params)
     status = json.loads(project.run("dvc", "status", "--json", "--with-deps", REPORT, twin))

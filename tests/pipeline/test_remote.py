@@ -73,7 +73,7 @@ def test_check_stale_clone_without_data_finds_changes(first: Project, tmp_path: 
     assert list_stages_run(other.run("dvc", "repro", "-P", "--dry", "--allow-missing", **NO_DATA)) == []
     assert "stages are up to date" in other.run(*check, **NO_DATA)
     params = (other.root / "params.yaml").read_text()
-    for old, new in (("lr: 0.001", "lr: 0.5"), ("title: Shapes", "title: Other shapes")):
+    for old, new in (("lr: 0.002", "lr: 0.5"), ("title: Shapes", "title: Other shapes")):
         assert old in params
         (other.root / "params.yaml").write_text(params.replace(old, new))
         assert "Stale:" in other.run(*check, code=1, **NO_DATA)
