@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from dvc_output import stages_run
 from project import AUTHOR, Project
 
-STAGE = "stages/dvc.yaml:split@{name}"
+STAGE = "stages/dvc.yaml:preprocess@{name}"
 TOOLS = ("repair_dvc_state", "check_stale", "pull_results")
 
 
@@ -59,7 +59,7 @@ def test_conflicts_are_named_and_resolved_as_documented(project: Project) -> Non
     assert not set(stages_run(output)) - {"stages/dvc.yaml:check_params"}, (
         "results of the other side come from the runs"
     )
-    assert {"split@ann", "split@bob", "split@one"} <= set(project.lock())
+    assert {"preprocess@ann", "preprocess@bob", "preprocess@one"} <= set(project.lock())
     project.run("python", "tools/check_stale.py")
 
 
