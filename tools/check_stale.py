@@ -53,9 +53,7 @@ def main() -> None:
 def lock_entries() -> tuple[list[str], dict[Path, list[str]]]:
     """Return the stages with a lock entry, and the lock entries without a stage by lock file."""
     status, output = dvc("stage", "list", "--all", "--fail", "--name-only")
-    if (
-        status
-    ):  # such as params.yaml or a dvc.yaml that is not valid; without the list, every entry would be without a stage
+    if status:  # params.yaml or a dvc.yaml is not valid: without the list, every entry would be without a stage
         sys.exit(f"DVC cannot list the stages:\n{output}")
     stages = set(output.splitlines())
     targets: list[str] = []

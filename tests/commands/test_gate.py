@@ -23,7 +23,7 @@ from brain_tumor.audit.transforms import apply_transform
 from brain_tumor.commands import gate
 from brain_tumor.commands.gate import ERROR, FAILED, PASSED, main
 from brain_tumor.commands.gate_findings import FILES, RULES
-from brain_tumor.commands.run_command import INTERRUPTED
+from brain_tumor.commands.main import INTERRUPTED
 from brain_tumor.datasets.raw_archive import COLUMNS as INDEX_COLUMNS
 from brain_tumor.studies.image_lists import make_list
 from heads import head, png

@@ -3,6 +3,7 @@
 Torch takes seconds to import: only `load_model` does it, so that the page can be shown before.
 """
 
+import csv
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from brain_tumor.app.html import NOT_MEASURED
 from brain_tumor.core.errors import UserError
 from brain_tumor.core.tables import read_table
 from brain_tumor.core.types import Gray
@@ -79,18 +81,19 @@ def read_verdict(recipe: str, method: "Method", root: Path) -> MethodVerdict:
     """Read what the checks of stage `explain` say about a method for this model, as its report does."""
     from brain_tumor.attribution.verdict import rank_methods, read_estimates
     from brain_tumor.inference.heat_maps import METHODS as ALL_METHODS
+    from brain_tumor.reporting.results import read_rows
 
     try:
-        table = read_table(root / f"metrics/{recipe}/explain.csv")
-        rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+        rows = read_rows(root / f"metrics/{recipe}/explain.csv")
+        maps = {row["map"] for row in rows}
         # All methods together: the checks are corrected for their number.
-        ranking = rank_methods(read_estimates(rows), [name for name in ALL_METHODS if name in set(table["map"])])
-    except (OSError, ValueError, KeyError):  # not explained yet, or by another version
-        return MethodVerdict("not measured")
+        ranking = rank_methods(read_estimates(rows), [name for name in ALL_METHODS if name in maps])
+    except (OSError, ValueError, KeyError, csv.Error):  # not explained yet, or by another version
+        return MethodVerdict(NOT_MEASURED)
     for name, checks, verdict in ranking:
         if name == method:
             return MethodVerdict(verdict, tuple(check.criterion for check in checks if check.verdict == "no"))
-    return MethodVerdict("not measured")
+    return MethodVerdict(NOT_MEASURED)
 
 
 def list_examples(recipe: str, root: Path) -> dict[str, int]:

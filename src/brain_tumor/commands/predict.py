@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brain_tumor.commands.main import INTERRUPTED
 from brain_tumor.core.errors import UserError
 from brain_tumor.export.onnx_model import Description
 from brain_tumor.imaging.formats import may_hold_several_images
@@ -45,7 +46,7 @@ examples, with the model of the quickstart (`make repro`):
 
 exit code: 0 if all files were read, 1 if some could not be read, 2 if the run did not finish
 """
-SOME_FAILED, NOT_FINISHED, INTERRUPTED = 1, 2, 130  # exit codes
+SOME_FAILED, NOT_FINISHED = 1, 2  # exit codes
 MIN_FILES_FOR_PROGRESS = 20
 
 

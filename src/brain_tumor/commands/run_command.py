@@ -4,10 +4,9 @@ import errno
 import sys
 from collections.abc import Callable
 
+from brain_tumor.commands.main import INTERRUPTED
 from brain_tumor.core.cli import run_cli
 from brain_tumor.core.errors import UserError
-
-INTERRUPTED = 130  # exit code
 
 
 def run_command(action: Callable[[], None]) -> None:
